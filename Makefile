@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What a person types.  How the module is put together is in Kbuild.
+#
+#   make                 the module, for KVER= (default: the running kernel if
+#                        its headers are here, else the newest installed)
+#   make modules KVER=…  the same, for one kernel; KVER=debug is the debug kernel
+#   make tools           the programs beside it, to .build/tools
+#   make demo            guests under a lab host, sharing memory, in a table
+#   make check           lint, unit and tool tests, lab tests on both Debian kernels
+#   make check-tools     the tests of tools/
+#   make check-debug     the lab tests on a kernel with KASAN, lockdep, kmemleak
+#   make bench           the numbers, against KSM and tmpfs, as table and CSV
+#   make fig7            the idle memory tax with two guests, as the paper shows it
+#   make install         module, mount helper and man pages of the running kernel
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+KERNEL_HELPER := selftests/vm/kernel
+KVER ?= $(shell $(KERNEL_HELPER) --default)
+W ?= 1
+
+# Objects of two kernels never meet: each is built from its own tree of links.
+BUILD = $(CURDIR)/.build/$(KVER)
+SOURCES := Kbuild kmod include
+
+.PHONY: all modules tools clean install demo check check-debug check-tools bench fig7 lint unit packages
+all: modules
+
+modules:
+	@selftests/packages build
+	@selftests/vm/link-tree "$(BUILD)" $(SOURCES)
+	@kdir=$$($(KERNEL_HELPER) --build-dir "$(KVER)") || exit; \
+	$(MAKE) -C "$$kdir" M="$(BUILD)" W=$(W) $(if $(C),C=$(C) CF="-D__CHECK_ENDIAN__") modules \
+		| sed -u -e '/Entering directory\|Leaving directory/d'; exit $${PIPESTATUS[0]}
+
+tools:
+	@selftests/packages tools
+	@$(MAKE) -C tools
+
+clean:
+	rm -rf .build
+
+install: modules
+	@kdir=$$($(KERNEL_HELPER) --build-dir "$(KVER)") || exit; \
+	$(MAKE) -C "$$kdir" M="$(BUILD)" modules_install
+	depmod "$$($(KERNEL_HELPER) --release "$(KVER)")"
+	@selftests/packages tools
+	@$(MAKE) -C tools install
+
+packages:
+	@selftests/packages build lint lab
+
+lint: packages
+	@selftests/lint/run
+unit:
+	@selftests/unit/run
+check-tools:
+	@selftests/tools/run
+demo: packages
+	@selftests/demo/run
+check: packages
+	@selftests/run lint unit tools lab:6.1 lab:6.12
+check-debug: packages
+	@selftests/run lab:debug
+bench: packages
+	@selftests/bench/run
+fig7: packages
+	@selftests/tools/build
+	@selftests/vm/run --kernel "$(KVER)" --cpus 1 --memory 2048 --timeout 900 -- selftests/tools/fig7.sh

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Guests under real KVM, for tests that run in the lab host; to be sourced.
+#
+#   guest_start NAME [options]     boot one; returns at once
+#     --memory MiB                 (128, of which 56 are left for the workload on 6.1, 70 on 6.12)
+#     --cpus N                     (1)
+#     --kernel VERSION             stock kernel it runs (the lab's; 6.12 on debug)
+#     --backing anon|file:DIR      its memory: anonymous, or the file DIR/NAME, shared (anon)
+#     --backing-option KEY=VALUE   one more property of the memory backend
+#     --prealloc                   QEMU touches all memory first
+#     --workload SPEC              what it does; see guest/init.c
+#     --module NAME|FILE.ko        it loads: virtio_balloon, virtio_blk, or a file
+#     --qemu-arg ARG               one more argument for QEMU
+#     --append STRING              more kernel parameters
+#   guest_wait_ready NAME [S]      its memory is filled
+#   guest_check NAME [S]           fails if it died, found an error, or said
+#                                  nothing for S seconds
+#   guest_verify NAME [S]          waits until it has checked all its memory once
+#                                  more, from now on
+#   guest_stop NAME, guests_stop_all
+#   guest_hmp NAME COMMAND...      one line for QEMU's monitor, e.g. balloon 64
+#   guest_qmp NAME JSON            one QMP command; prints the answers
+#   guest_counter NAME KEY         last value it said: pass, verified_pages,
+#                                  dirtied_pages, hot_reads, uptime_ms
+#   guest_said NAME              all it said, whole lines only
+#   guest_pid NAME, guest_log NAME (path of its serial log), guests_list
+#   guests_wait_until S FUNCTION...  until FUNCTION returns 0; fails with 1 after
+#                                  S seconds, and with 2 as soon as FUNCTION does
+#
+# Every function that fails says why on stderr.  All waits are limits, not
+# sleeps; on the debug kernel they are longer by themselves.
+
+guests_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+guests_dir=${BALLAST_GUESTS_DIR:-/run/ballast-guests}
+
+# guests_seconds S: S, as long as it takes here
+guests_seconds()
+{
+	echo $(($1 * (${BALLAST_LAB_DEBUG:-0} ? 8 : 1)))
+}
+
+# guests_wait_until S FUNCTION...: FUNCTION returns 0: it is so; 2: it will never
+# be so, and it has said why; else: not yet.
+guests_wait_until()
+{
+	local end=$((SECONDS + $(guests_seconds "$1"))) status
+	shift
+	while :; do
+		status=0
+		"$@" || status=$?
+		case $status in 0|2) return $status ;; esac
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.2
+	done
+}
+
+guests_error()
+{
+	local name=$1
+	shift
+	echo "guest $name: $*" >&2
+	if [ -s "$guests_dir/$name/serial" ]; then
+		tail -n 5 "$guests_dir/$name/serial" | tr -d '\r' | awk -v who="guest $name: | " '{ print who $0 }' >&2
+	fi
+	if [ -s "$guests_dir/$name/qemu.err" ]; then
+		tail -n 5 "$guests_dir/$name/qemu.err" | sed "s/^/guest $name: qemu: /" >&2
+	fi
+	return 1
+}
+
+guest_start()
+{
+	local name=$1 memory=128 cpus=1 kernel='' backing=anon backing_options=''
+	local prealloc=off workload='' append='' modules='' extra=() files=() boot dir
+	shift
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--memory) memory=$2; shift ;;
+		--cpus) cpus=$2; shift ;;
+		--kernel) kernel=$2; shift ;;
+		--backing) backing=$2; shift ;;
+		--backing-option) backing_options+=,$2; shift ;;
+		--prealloc) prealloc=on ;;
+		--workload) workload=$2; shift ;;
+		--module) modules+=,${2##*/}; [ ! -f "$2" ] || files+=("$2"); shift ;;
+		--qemu-arg)
+			extra+=("$2")
+			# devices a guest has no driver for are of no use to a test
+			case $2 in
+			virtio-balloon*) modules+=,virtio_pci,virtio_balloon ;;
+			virtio-blk*) modules+=,virtio_pci,virtio_blk ;;
+			esac
+			shift ;;
+		--append) append=$2; shift ;;
+		*) guests_error "$name" "guest_start: unknown option $1"; return 1 ;;
+		esac
+		shift
+	done
+	dir=$guests_dir/$name
+	if guest_pid "$name" >/dev/null 2>&1; then
+		guests_error "$name" "is running already"
+		return 1
+	fi
+	rm -rf "$dir"
+	mkdir -p "$dir"
+
+	if [ "$(nproc --all)" -gt 1 ]; then
+		echo "guest $name: this lab host has more than one CPU; its emulator may hang the guest (README.md)" >&2
+	fi
+	if [ -z "$kernel" ]; then
+		kernel=${BALLAST_LAB_KERNEL:-6.12}
+		[ -z "${BALLAST_LAB_DEBUG:-}" ] || kernel=6.12
+	fi
+	mapfile -t boot < <("$guests_here/guest/build" "$kernel")
+	if [ "${#boot[@]}" != 2 ]; then
+		guests_error "$name" "nothing to boot"
+		return 1
+	fi
+	if [ "${#files[@]}" -gt 0 ]; then
+		# a second archive after the first adds to it
+		mkdir -p "$dir/extra/modules"
+		cp -- "${files[@]}" "$dir/extra/modules/"
+		(cd "$dir/extra" && find . -mindepth 1 | cpio --quiet -o -H newc) |
+			cat "${boot[1]}" - >"$dir/initramfs"
+		boot[1]=$dir/initramfs
+	fi
+
+	case $backing in
+	anon) backing='memory-backend-ram,id=mem' ;;
+	file:*) backing=memory-backend-file,id=mem,share=on,mem-path=${backing#file:}/$name ;;
+	*) guests_error "$name" "unknown backing $backing"; return 1 ;;
+	esac
+
+	setsid qemu-system-x86_64 -name "$name" -accel kvm -cpu host -nodefaults \
+		-no-user-config -display none -no-reboot -m "$memory" -smp "$cpus" \
+		-object "$backing,size=${memory}M,prealloc=$prealloc$backing_options" \
+		-machine pc,memory-backend=mem,hpet=off,usb=off,vmport=off \
+		-serial "file:$dir/serial" \
+		-chardev "socket,id=hmp,path=$dir/hmp,server=on,wait=off" -mon chardev=hmp,mode=readline \
+		-chardev "socket,id=qmp,path=$dir/qmp,server=on,wait=off" -mon chardev=qmp,mode=control \
+		-kernel "${boot[0]}" -initrd "${boot[1]}" \
+		-append "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable random.trust_cpu=on pci=noearly \
+cryptomgr.notests ballast.name=$name${workload:+ ballast.workload=$workload}\
+${modules:+ ballast.modules=${modules#,}} $append" \
+		"${extra[@]}" </dev/null >"$dir/qemu.out" 2>"$dir/qemu.err" 3>&- 4>&- &
+	echo $! >"$dir/pid"
+	date +%s >"$dir/started"
+	disown
+}
+
+guest_log()
+{
+	echo "$guests_dir/$1/serial"
+}
+
+# guest_pid NAME: QEMU's process; fails when it is not running (any more).
+guest_pid()
+{
+	local pid
+	pid=$(cat "$guests_dir/$1/pid" 2>/dev/null) || return 1
+	[ "$(tr -d '\0' 2>/dev/null <"/proc/$pid/cmdline" | head -c 4)" ] || return 1
+	echo "$pid"
+}
+
+guests_list()
+{
+	local dir
+	for dir in "$guests_dir"/*/; do
+		[ -e "$dir/pid" ] && basename "$dir"
+	done
+	return 0
+}
+
+# guest_trouble NAME: fails and says so if the guest is not well.
+guest_trouble()
+{
+	local name=$1 line
+	line=$(grep -a -m1 -E 'BALLAST-GUEST [^ ]+ (MISMATCH|error)|Kernel panic|BUG: |Out of memory' \
+		"$guests_dir/$name/serial" 2>/dev/null | tr -d '\r')
+	if [ -n "$line" ]; then
+		guests_error "$name" "$line"
+		return 1
+	fi
+	guest_pid "$name" >/dev/null || guests_error "$name" "is not running"
+}
+
+guest_is_ready()
+{
+	! grep -aqs "^BALLAST-GUEST $1 ready" "$guests_dir/$1/serial" || return 0
+	guest_trouble "$1" || return 2
+	return 1
+}
+
+guest_wait_ready()
+{
+	local name=$1 limit=${2:-90} status=0
+	guests_wait_until "$limit" guest_is_ready "$name" || status=$?
+	case $status in
+	0) guest_trouble "$name" ;;
+	1) guests_error "$name" "not ready after $(guests_seconds "$limit") s" ;;
+	*) return 1 ;;
+	esac
+}
+
+guest_check()
+{
+	local name=$1 limit quiet
+	limit=$(guests_seconds "${2:-30}")
+	guest_trouble "$name" || return 1
+	if ! grep -aqs "^BALLAST-GUEST $name ready" "$guests_dir/$name/serial"; then
+		guests_error "$name" "has not become ready"
+		return 1
+	fi
+	quiet=$(($(date +%s) - $(stat -c %Y "$guests_dir/$name/serial")))
+	if [ "$quiet" -gt "$limit" ]; then
+		guests_error "$name" "said nothing for $quiet s"
+		return 1
+	fi
+}
+
+# guest_said NAME: what it has said, whole lines only.  QEMU writes its log a
+# few bytes at a time: the end of it may be half a line, or half a number.
+guest_said()
+{
+	local serial=$guests_dir/$1/serial
+	[ -e "$serial" ] || return 0
+	head -n "$(wc -l <"$serial")" "$serial" | tr -d '\r'
+}
+
+guest_counter()
+{
+	local value
+	value=$(guest_said "$1" | grep -a "^BALLAST-GUEST $1 ok " | tail -n 1 | grep -o " $2=[0-9]*")
+	echo "${value#*=}" | grep . || { guests_error "$1" "has not said '$2' yet"; }
+}
+
+# guest_has_passed NAME [PASS]: it has checked all its memory so often, or ever
+guest_has_passed()
+{
+	local pass
+	if pass=$(guest_counter "$1" pass 2>/dev/null) && [ "$pass" -ge "${2:-0}" ]; then
+		return 0
+	fi
+	guest_check "$1" || return 2
+	return 1
+}
+
+# The pass under way has begun before now and proves nothing about what it has
+# behind it: the one after it counts.
+guest_verify()
+{
+	local name=$1 limit=${2:-120} first status=0
+	guests_wait_until "$limit" guest_has_passed "$name" || status=$?
+	[ $status != 1 ] ||
+		guests_error "$name" "no report in $(guests_seconds "$limit") s"
+	[ $status = 0 ] || return 1
+	first=$(guest_counter "$name" pass) || return 1
+	# what it reported last may be two seconds old: one pass more
+	guests_wait_until "$limit" guest_has_passed "$name" $((first + 3)) || status=$?
+	[ $status != 1 ] ||
+		guests_error "$name" "memory not checked in $(guests_seconds "$limit") s"
+	[ $status = 0 ] || return 1
+	guest_check "$name"
+}
+
+guest_hmp()
+{
+	local name=$1
+	shift
+	# The monitor echoes what is typed, with terminal escapes
+	{ echo "$*"; sleep 0.3; } |
+		socat -t 2 - "UNIX-CONNECT:$guests_dir/$name/hmp" |
+		tr -d '\r' | sed -e 's/\x1b\[[0-9;]*[A-Za-z]//g' -e '/^QEMU .* monitor/d' -e '/^(qemu)/d'
+}
+
+guest_qmp()
+{
+	{ echo '{"execute":"qmp_capabilities"}'; echo "$2"; sleep 0.3; } |
+		socat -t 2 - "UNIX-CONNECT:$guests_dir/$1/qmp" | tail -n +3
+}
+
+guest_is_gone()
+{
+	! guest_pid "$1" >/dev/null
+}
+
+guest_stop()
+{
+	local pid
+	pid=$(guest_pid "$1") || return 0
+	kill -TERM "$pid" 2>/dev/null
+	guests_wait_until 4 guest_is_gone "$1" && return 0
+	kill -KILL "$pid" 2>/dev/null
+	guests_wait_until 10 guest_is_gone "$1" && return 0
+	guests_error "$1" "QEMU ($pid) cannot be killed"
+}
+
+guests_stop_all()
+{
+	local name status=0
+	for name in $(guests_list); do
+		guest_stop "$name" || status=1
+	done
+	return $status
+}

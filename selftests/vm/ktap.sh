@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# KTAP for tests in bash; to be sourced.
+#
+#   ktap_suite NAME              first: names the suite, prints the header
+#   ktap_plan N                  optional: N results will follow
+#   ktap_pass NAME
+#   ktap_fail NAME [REASON]
+#   ktap_skip NAME [REASON]
+#   ktap_run NAME FUNCTION...    run FUNCTION in a subshell under "set -e": pass
+#                                if it returns 0, skip if 4; its output is shown
+#                                when it fails
+#   skip REASON                  in such a function: leave it as skipped
+#   ktap_end                     last: prints the totals and exits: 0, 1 if
+#                                anything failed, 4 if all was skipped
+#
+# KTAP_VERBOSE=1 shows the output of every test, while it runs.
+
+ktap_name=${0##*/}
+ktap_planned=
+ktap_passed=0
+ktap_failed=0
+ktap_skipped=0
+
+ktap_count()
+{
+	echo $((ktap_passed + ktap_failed + ktap_skipped))
+}
+
+ktap_suite()
+{
+	ktap_name=$1
+	echo "KTAP version 1"
+}
+
+ktap_plan()
+{
+	ktap_planned=$1
+	echo "1..$1"
+}
+
+ktap_pass()
+{
+	ktap_passed=$((ktap_passed + 1))
+	echo "ok $(ktap_count) $1"
+}
+
+ktap_fail()
+{
+	ktap_failed=$((ktap_failed + 1))
+	[ -z "${2:-}" ] || printf '%s\n' "$2" | sed 's/^/# /'
+	echo "not ok $(ktap_count) $1"
+}
+
+ktap_skip()
+{
+	ktap_skipped=$((ktap_skipped + 1))
+	echo "ok $(ktap_count) $1 # SKIP${2:+ $2}"
+}
+
+skip()
+{
+	echo "SKIP $*"
+	exit 4
+}
+
+ktap_run()
+{
+	local name=$1 log status reason
+	shift
+	# Inside "if", "!", "&&" and "||" bash ignores errexit, in subshells
+	# too: a test run there could only pass.
+	(set -e; false; exit 99)
+	if [ $? = 99 ]; then
+		ktap_fail "$name" "ktap_run called where bash ignores errexit (if, &&, ||, !)"
+		return
+	fi
+	log=$(mktemp)
+	local errexit=+e
+	[[ $- != *e* ]] || errexit=-e
+	set +e
+	if [ -n "${KTAP_VERBOSE:-}" ]; then
+		(set -e; "$@") 2>&1 </dev/null | tee "$log" | sed -u 's/^/# /'
+		status=${PIPESTATUS[0]}
+	else
+		(set -e; "$@") >"$log" 2>&1 </dev/null
+		status=$?
+	fi
+	set $errexit
+	case $status in
+	0) ktap_pass "$name" ;;
+	4)
+		reason=$(sed -n 's/^SKIP //p' "$log" | tail -n 1)
+		ktap_skip "$name" "$reason" ;;
+	*)
+		[ -n "${KTAP_VERBOSE:-}" ] || awk '{ print "# " $0 }' "$log"
+		ktap_fail "$name" "(status $status)" ;;
+	esac
+	rm -f "$log"
+}
+
+ktap_end()
+{
+	local count
+	count=$(ktap_count)
+	[ -n "$ktap_planned" ] || echo "1..$count"
+	if [ -n "$ktap_planned" ] && [ "$ktap_planned" != "$count" ]; then
+		ktap_fail "plan" "planned $ktap_planned tests, ran $count"
+	fi
+	echo "# $ktap_name: $ktap_passed passed, $ktap_failed failed, $ktap_skipped skipped"
+	[ "$ktap_failed" = 0 ] || exit 1
+	[ "$ktap_passed" != 0 ] || exit 4
+	exit 0
+}
