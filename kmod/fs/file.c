@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ballastfs: regular files.
+ *
+ * DOC: mmap is what guests use; read, write, copy and seek are for snapshots.
+ * Only faults wait for memory: write() and fallocate() have a way to say
+ * ENOSPC, and they hold the inode's lock.  Punching a hole takes no file-wide
+ * lock, so that it gets through while everybody else waits.
+ */
+#include <linux/falloc.h>
+#include <linux/highmem.h>
+#include <linux/huge_mm.h>
+#include <linux/uio.h>
+
+#include "../memory/slot.h"
+#include "ballastfs.h"
+
+static int mmap_file(struct file *file, struct vm_area_struct *vma)
+{
+	if (!(vma->vm_flags & VM_MAYSHARE)) {
+		pr_info_ratelimited("ballast: %s[%d]: MAP_PRIVATE of %pD refused: use share=on (QEMU), <access mode='shared'/> (libvirt)\n",
+				    current->comm, task_pid_nr(current), file);
+		return -EINVAL;
+	}
+	file_accessed(file);
+	vma->vm_ops = &ballast_vm_operations;
+	/*
+	 * Lets ->fault() map read-only frames by itself, and keeps the kernel
+	 * from locking, migrating or collapsing pages that are ours to move.
+	 */
+	ballast_vm_flags_set(vma, VM_MIXEDMAP);
+	return 0;
+}
+
+/* A reference to what is at @pgoff; NULL for a hole. */
+static struct page *get_content(struct ballast_map *map, pgoff_t pgoff)
+{
+	struct ballast_block *block;
+	struct ballast_slot slot;
+	struct page *frame = NULL;
+	unsigned long word;
+	int srcu = ballast_map_enter();
+
+	block = ballast_map_block(map, pgoff >> BALLAST_BLOCK_SHIFT);
+	if (!block)
+		goto leave;
+	ballast_slot_init(&slot, block, pgoff);
+	word = ballast_slot_lock(&slot);
+	if (ballast_word_state(word) == BALLAST_PRIVATE ||
+	    ballast_word_state(word) == BALLAST_SHARED) {
+		frame = ballast_word_frame(word);
+		get_page(frame);
+	}
+	ballast_slot_unlock(&slot);
+leave:
+	ballast_map_leave(srcu);
+	return frame;
+}
+
+/*
+ * Copy from a frame, into a pipe too: it must not keep our frame.  Returns what
+ * was copied, or an error if that is nothing.
+ */
+static ssize_t read_frame(struct page *frame, size_t offset, size_t n,
+			  struct iov_iter *to)
+{
+	size_t copied = 0;
+	char *addr;
+
+	if (!ballast_frame_is_poisoned(frame)) {
+		addr = kmap_local_page(frame);
+		copied = _copy_mc_to_iter(addr + offset, n, to);
+		kunmap_local(addr);
+	}
+	if (copied)
+		return copied;
+	/* the machine check has marked it, if it was one */
+	return ballast_frame_is_poisoned(frame) ? -EIO : -EFAULT;
+}
+
+/* One page's part of a read; returns the bytes read or an error. */
+static ssize_t read_page(struct ballast_map *map, loff_t pos, size_t n,
+			 struct iov_iter *to)
+{
+	struct page *frame = get_content(map, pos >> PAGE_SHIFT);
+	ssize_t copied;
+
+	if (!frame)
+		return iov_iter_zero(n, to) ?: -EFAULT;
+	copied = read_frame(frame, offset_in_page(pos), n, to);
+	put_page(frame);
+	return copied;
+}
+
+static ssize_t read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t done = 0, copied = 0;
+
+	while (iov_iter_count(to)) {
+		loff_t size = i_size_read(inode);
+		size_t offset = offset_in_page(iocb->ki_pos), n;
+
+		if (iocb->ki_pos >= size)
+			break;
+		n = min_t(loff_t, PAGE_SIZE - offset, size - iocb->ki_pos);
+		n = min(n, iov_iter_count(to));
+		copied = read_page(ballast_map_of(inode), iocb->ki_pos, n, to);
+		if (copied < 0)
+			break;
+		iocb->ki_pos += copied;
+		done += copied;
+		if (copied < n)
+			break;
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
+	file_accessed(iocb->ki_filp);
+	return done ?: copied;
+}
+
+/*
+ * Make the slot private: it is locked.  NULL: a spare frame is needed.  ERR_PTR:
+ * its content is lost.
+ */
+static struct page *make_private(struct ballast_slot *slot, unsigned long word,
+				 struct page **spare)
+{
+	struct page *frame;
+
+	switch (ballast_word_state(word)) {
+	case BALLAST_PRIVATE:
+		frame = ballast_word_frame(word);
+		if (ballast_frame_is_poisoned(frame))
+			return ERR_PTR(-EHWPOISON);
+		return frame;
+	case BALLAST_SHARED:
+		frame = ballast_slot_break(slot, spare, 0);
+		if (!IS_ERR_OR_NULL(frame))
+			ballast_pool_count(ballast_slot_pool(slot),
+					   BALLAST_EVENT_COW_BREAKS);
+		return frame;
+	default:
+		WARN_ON_ONCE(ballast_word_state(word) == BALLAST_GONE);
+		frame = *spare;
+		if (!frame)
+			return NULL;
+		*spare = NULL;
+		ballast_slot_fill(slot, frame);
+		return frame;
+	}
+}
+
+/*
+ * A reference to a private frame at @pgoff, or an ERR_PTR.  The reference keeps
+ * the scanner off; i_rwsem keeps truncate away.
+ */
+static struct page *get_private(struct ballast_map *map, pgoff_t pgoff)
+{
+	struct page *frame, *spare = NULL;
+	struct ballast_block *block;
+	struct ballast_slot slot;
+	bool needed, full;
+	unsigned long word;
+	int srcu = ballast_map_enter();
+
+	block = ballast_map_add_block(map, pgoff >> BALLAST_BLOCK_SHIFT);
+	if (IS_ERR(block)) {
+		frame = ERR_CAST(block);
+		goto leave;
+	}
+	ballast_slot_init(&slot, block, pgoff);
+	needed = ballast_word_state(ballast_slot_peek(&slot)) != BALLAST_PRIVATE;
+	do {
+		if (needed)
+			spare = ballast_frame_alloc(map->pool, true);
+		full = needed && !spare;
+		word = ballast_slot_lock(&slot);
+		frame = make_private(&slot, word, &spare);
+		if (!IS_ERR_OR_NULL(frame))
+			get_page(frame);
+		ballast_slot_unlock(&slot);
+		/* the scanner may have taken the frame since we looked */
+		needed = true;
+	} while (!frame && !full);
+	if (!frame)
+		frame = ERR_PTR(-ENOSPC);
+	else if (IS_ERR(frame))
+		frame = ERR_PTR(-EIO);
+	if (spare)
+		ballast_frame_free(map->pool, spare);
+leave:
+	ballast_map_leave(srcu);
+	return frame;
+}
+
+/* One page's part of a write; returns the bytes written or an error. */
+static ssize_t write_page(struct inode *inode, loff_t pos, struct iov_iter *from)
+{
+	size_t offset = offset_in_page(pos);
+	size_t n = min(PAGE_SIZE - offset, iov_iter_count(from)), copied;
+	struct page *frame;
+
+	if (fault_in_iov_iter_readable(from, n) == n)
+		return -EFAULT;
+	frame = get_private(ballast_map_of(inode), pos >> PAGE_SHIFT);
+	if (IS_ERR(frame))
+		return PTR_ERR(frame);
+	copied = copy_page_from_iter_atomic(frame, offset, n, from);
+	put_page(frame);
+	if (pos + copied > i_size_read(inode))
+		i_size_write(inode, pos + copied);
+	return copied;
+}
+
+static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t done = 0, n;
+
+	inode_lock(inode);
+	n = generic_write_checks(iocb, from);
+	if (n <= 0)
+		goto unlock;
+	n = file_remove_privs(iocb->ki_filp);
+	if (n)
+		goto unlock;
+	ballast_inode_touch(inode);
+	while (iov_iter_count(from)) {
+		n = write_page(inode, iocb->ki_pos, from);
+		if (n < 0)
+			break;
+		iocb->ki_pos += n;
+		done += n;
+		if (fatal_signal_pending(current)) {
+			n = -EINTR;
+			break;
+		}
+		cond_resched();
+	}
+unlock:
+	inode_unlock(inode);
+	return done ?: n;
+}
+
+static bool has_content(struct ballast_block *block, pgoff_t pgoff)
+{
+	struct ballast_slot slot;
+
+	ballast_slot_init(&slot, block, pgoff);
+	switch (ballast_word_state(ballast_slot_peek(&slot))) {
+	case BALLAST_PRIVATE:
+	case BALLAST_SHARED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The first page at @pgoff or behind that is @data or not; @end if none. */
+static pgoff_t seek_page(struct ballast_map *map, pgoff_t pgoff, pgoff_t end,
+			 bool data)
+{
+	struct ballast_block *block;
+	unsigned long index;
+	int srcu = ballast_map_enter();
+
+	while (pgoff < end) {
+		index = pgoff >> BALLAST_BLOCK_SHIFT;
+		block = ballast_map_block(map, index);
+		if (!block && !data)
+			break;
+		if (!block) {
+			/* skip all that was never touched in one step */
+			block = xa_find_after(&map->blocks, &index, ULONG_MAX,
+					      XA_PRESENT);
+			if (!block)
+				pgoff = end;
+			else
+				pgoff = index << BALLAST_BLOCK_SHIFT;
+			continue;
+		}
+		if (has_content(block, pgoff) == data)
+			break;
+		if (!(++pgoff & (BALLAST_BLOCK_SLOTS - 1)))
+			cond_resched();
+	}
+	ballast_map_leave(srcu);
+	return min(pgoff, end);
+}
+
+static loff_t seek_file(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file_inode(file);
+	loff_t size = i_size_read(inode), found;
+
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return generic_file_llseek(file, offset, whence);
+	if (offset < 0 || offset >= size)
+		return -ENXIO;
+	found = (loff_t)seek_page(ballast_map_of(inode), offset >> PAGE_SHIFT,
+				  DIV_ROUND_UP(size, PAGE_SIZE),
+				  whence == SEEK_DATA) << PAGE_SHIFT;
+	found = max(found, offset);
+	if (found >= size) {
+		if (whence == SEEK_DATA)
+			return -ENXIO;
+		found = size;
+	}
+	return vfs_setpos(file, found, inode->i_sb->s_maxbytes);
+}
+
+/* Would frames for all holes of the range fit?  Nothing is taken if not. */
+static bool fits(struct ballast_map *map, pgoff_t first, pgoff_t last)
+{
+	unsigned long used = ballast_pool_used_pages(map->pool), missing = 0;
+	unsigned long limit = READ_ONCE(map->pool->limit_pages);
+	pgoff_t hole, data = first;
+
+	while (data < last && missing <= limit) {
+		hole = seek_page(map, data, last, false);
+		data = seek_page(map, hole, last, true);
+		missing += data - hole;
+	}
+	return used <= limit && missing <= limit - used;
+}
+
+/*
+ * Frames for all holes of a range, none waited for.  If guests take the room
+ * meanwhile what was allocated stays.
+ */
+static int allocate(struct inode *inode, loff_t start, loff_t end)
+{
+	pgoff_t pgoff, last = DIV_ROUND_UP(end, PAGE_SIZE);
+	struct ballast_map *map = ballast_map_of(inode);
+	struct page *frame;
+
+	if (!fits(map, start >> PAGE_SHIFT, last))
+		return -ENOSPC;
+	ballast_inode_touch(inode);
+	for (pgoff = start >> PAGE_SHIFT; pgoff < last; pgoff++) {
+		frame = get_content(map, pgoff);
+		if (!frame)
+			frame = get_private(map, pgoff);
+		if (IS_ERR(frame))
+			return PTR_ERR(frame);
+		put_page(frame);
+		if (signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+static void grow(struct inode *inode, loff_t end, int mode)
+{
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode))
+		i_size_write(inode, end);
+}
+
+/* An error may come when part of the range is zero already: it has changed. */
+static int zero_range(struct inode *inode, loff_t start, loff_t end)
+{
+	int err = ballast_map_zero(ballast_map_of(inode), start, end);
+
+	ballast_inode_touch(inode);
+	return err;
+}
+
+static long allocate_or_zero(struct inode *inode, int mode, loff_t start, loff_t end)
+{
+	long err = 0;
+
+	inode_lock(inode);
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode))
+		err = inode_newsize_ok(inode, end);
+	if (!err && (mode & FALLOC_FL_ZERO_RANGE))
+		err = zero_range(inode, start, end);
+	else if (!err)
+		err = allocate(inode, start, end);
+	if (!err)
+		grow(inode, end, mode);
+	inode_unlock(inode);
+	return err;
+}
+
+static long fallocate_file(struct file *file, int mode, loff_t offset, loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	loff_t end = offset + len;
+
+	if (!S_ISREG(inode->i_mode))
+		return -EOPNOTSUPP;
+	switch (mode) {
+	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+		return zero_range(inode, offset, end);
+	case 0:
+	case FALLOC_FL_KEEP_SIZE:
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+		return allocate_or_zero(inode, mode, offset, end);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+const struct file_operations ballast_file_operations = {
+	.owner = THIS_MODULE,
+	.mmap = mmap_file,
+	/* 2 MiB aligned, so that a block could be mapped by one entry */
+	.get_unmapped_area = thp_get_unmapped_area,
+	.read_iter = read_iter,
+	.write_iter = write_iter,
+	.llseek = seek_file,
+	.fallocate = fallocate_file,
+	.fsync = noop_fsync,
+	.splice_read = ballast_splice_read,
+	.splice_write = iter_file_splice_write,
+};

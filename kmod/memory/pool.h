@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A pool: the memory of one mount, its limit and its accounts. */
+#ifndef BALLAST_MEMORY_POOL_H
+#define BALLAST_MEMORY_POOL_H
+
+#include <linux/atomic.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/percpu.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+#include <uapi/linux/ballast.h>
+
+struct ballast_index;
+struct ballast_map;
+struct ballast_pool;
+
+/**
+ * enum ballast_sharing_mode - who may share with whom
+ * @BALLAST_SHARING_OFF: nobody
+ * @BALLAST_SHARING_VM: each file with itself
+ * @BALLAST_SHARING_POOL: all files of the pool
+ */
+enum ballast_sharing_mode {
+	BALLAST_SHARING_OFF,
+	BALLAST_SHARING_VM,
+	BALLAST_SHARING_POOL,
+};
+
+/**
+ * enum ballast_pool_event - what happened, how often, since the mount
+ *
+ * Counted per CPU, without locks; read with ballast_pool_events().
+ */
+enum ballast_pool_event {
+	BALLAST_EVENT_FAULTS,		/* faults that reached the slot map */
+	BALLAST_EVENT_WAITS,		/* faults that waited for memory */
+	BALLAST_EVENT_HOST_SHORT,	/* allocations the host refused */
+	BALLAST_EVENT_SCANNED,		/* slots looked at by the scanner */
+	BALLAST_EVENT_MERGED,		/* slots that became shared */
+	BALLAST_EVENT_ZEROED,		/* slots found zero, now holes */
+	BALLAST_EVENT_COW_BREAKS,	/* shared slots made private by a write */
+	BALLAST_EVENT_TAKEOVERS,	/* of these, last sharers: no copy */
+	BALLAST_EVENT_FALSE_MATCHES,	/* hash equal, content not */
+	BALLAST_EVENT_VOLATILE,		/* hints whose page had changed */
+	BALLAST_EVENT_SKIPPED_PINNED,	/* not given away: somebody holds a reference */
+	BALLAST_EVENT_SKIPPED_BUSY,	/* not given away: locked by a fault */
+	BALLAST_EVENT_HINTS_LOST,	/* hints overwritten in a full bucket */
+	BALLAST_EVENT_INDEX_FULL,	/* matches lost: no place in the index */
+	BALLAST_EVENT_NR,
+};
+
+/**
+ * struct ballast_share_ops - what the sharing layer gives to this one
+ * @release: one sharer less of @frame; true if it was the last, the frame is
+ *	then out of the index and the caller's alone
+ * @claim: true if the caller is the only sharer and nobody but it and @extra
+ *	known holders has a reference: the frame is then out of the index and
+ *	the caller's alone, to write to
+ *
+ * Called with the sharer's slot locked; must not sleep.
+ */
+struct ballast_share_ops {
+	bool (*release)(struct ballast_pool *pool, struct page *frame);
+	bool (*claim)(struct ballast_pool *pool, struct page *frame, int extra);
+};
+
+/**
+ * struct ballast_pool - one mount's memory
+ * @kref: the superblock's reference, one of each map, one of each sysfs dir
+ * @name: unique among pools; fixed when it is published
+ * @limit_pages: size= of the mount; written by mount and remount only
+ * @used_pages: frames charged.  At most @limit_pages but for one frame that a
+ *	merge in progress may take, and for what a remount that failed has left
+ * @full: set while faults find no room; one log line each time it is set
+ * @sharing: enum ballast_sharing_mode; written by mount and remount only
+ * @waiting: faults waiting now
+ * @wait: woken when pages are given back or the limit grows
+ * @events: enum ballast_pool_event, per CPU
+ * @zero_frame: what a read of a hole maps, read-only; never written
+ * @mapping: page->mapping of all frames: the root inode's, so that the
+ *	kernel's lockless GUP accepts them.  Set once, before the first frame
+ * @share_ops: set once, before the first frame
+ * @index: the sharing layer's; NULL while that has nothing
+ * @blocks: block id -> struct ballast_block, for hints
+ * @control: the control layer's; set while the pool is published
+ * @node: in the list of pools, under ballast_pools_lock
+ * @shared_frames: frames with state shared; one each whatever its sharers
+ * @state: enum ballast_state, the engine's
+ * @vms_available_pages: what its VMs divide, the engine's
+ * @vms_target_pages: sum of the targets of its VMs, the engine's
+ */
+struct ballast_pool {
+	struct kref kref;
+	char name[BALLAST_POOL_NAME_MAX + 1];
+	unsigned long limit_pages;
+	atomic_long_t used_pages ____cacheline_aligned_in_smp;
+	unsigned long full;
+	int sharing;
+	atomic_t waiting;
+	wait_queue_head_t wait;
+	u64 __percpu *events;
+	struct page *zero_frame;
+	struct address_space *mapping;
+	const struct ballast_share_ops *share_ops;
+	struct ballast_index *index;
+	struct xarray blocks;
+	void *control;
+	struct list_head node;
+	atomic_long_t shared_frames;
+	u32 state;
+	u64 vms_available_pages;
+	u64 vms_target_pages;
+};
+
+/**
+ * struct ballast_pool_watcher - told of pools and files that come and go
+ * @pool_added: a pool is mounted; an error refuses the mount
+ * @pool_removed: its last file is gone
+ * @map_added: a file is created
+ * @map_removed: a file goes; its pages are still there
+ *
+ * One watcher, the control layer.  Called in process context, no locks held.
+ */
+struct ballast_pool_watcher {
+	int (*pool_added)(struct ballast_pool *pool);
+	void (*pool_removed)(struct ballast_pool *pool);
+	void (*map_added)(struct ballast_map *map);
+	void (*map_removed)(struct ballast_map *map);
+};
+
+struct ballast_pool *ballast_pool_create(const char *name,
+					 unsigned long limit_pages, int sharing);
+void ballast_pool_destroy(struct ballast_pool *pool);
+int ballast_pool_publish(struct ballast_pool *pool);
+void ballast_pool_withdraw(struct ballast_pool *pool);
+void ballast_pool_get(struct ballast_pool *pool);
+void ballast_pool_put(struct ballast_pool *pool);
+
+int ballast_pool_set_limit(struct ballast_pool *pool, unsigned long limit_pages);
+void ballast_pool_force_limit(struct ballast_pool *pool, unsigned long limit_pages);
+bool ballast_pool_try_charge(struct ballast_pool *pool, unsigned long pages);
+void ballast_pool_charge_over(struct ballast_pool *pool);
+void ballast_pool_uncharge(struct ballast_pool *pool, unsigned long pages);
+bool ballast_pool_has_room(struct ballast_pool *pool);
+int ballast_pool_wait(struct ballast_pool *pool, unsigned int state, long timeout);
+u64 ballast_pool_events(struct ballast_pool *pool, enum ballast_pool_event event);
+
+void ballast_pool_watch(const struct ballast_pool_watcher *watcher);
+const struct ballast_pool_watcher *ballast_pool_watcher(void);
+
+/**
+ * ballast_pool_count() - count an event
+ * @pool: where
+ * @event: what
+ *
+ * Context: any.
+ */
+static inline void ballast_pool_count(struct ballast_pool *pool,
+				      enum ballast_pool_event event)
+{
+	this_cpu_inc(pool->events[event]);
+}
+
+static inline unsigned long ballast_pool_used_pages(struct ballast_pool *pool)
+{
+	return atomic_long_read(&pool->used_pages);
+}
+
+/* All pools; hold ballast_pools_lock (a mutex) to walk. */
+extern struct list_head ballast_pools;
+extern struct mutex ballast_pools_lock;
+
+#endif /* BALLAST_MEMORY_POOL_H */

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Slots: the state of one guest page, its lock, and every change of state.
+ *
+ * DOC: A slot's word is written by whoever holds the slot's lock, a bit of the
+ * word itself, through set_word() alone, which keeps the counts.  The lock may
+ * be held while sleeping, but never while waiting for room in the pool: whoever
+ * needs a frame has it in hand before locking.  (Page tables may be allocated
+ * under it, by vm_insert_page().)
+ *
+ * "Look up, then set the PTE" is one step against a change of state, in one of
+ * two ways.  Read-only frames (shared, zero) are mapped by ->fault() itself
+ * under the slot lock.  A private frame is returned by ->fault() and
+ * ->page_mkwrite() with its page lock held, which the core drops after the PTE
+ * is set; who takes a frame from its slot takes the page lock first.
+ *
+ * Lock order: map->scan_lock, slot (a second one by trylock only), page lock,
+ * then what unmap_mapping_pages() takes (i_mmap_rwsem, KVM's MMU lock) and,
+ * separately, the index's chunk lock.  mmap_lock may be held outside all.
+ */
+#include <linux/wait_bit.h>
+
+#include <trace/events/ballast.h>
+
+#include "slot.h"
+
+#ifdef CONFIG_LOCKDEP
+static struct lock_class_key slot_lock_key;
+struct lockdep_map ballast_slot_dep_map =
+	STATIC_LOCKDEP_MAP_INIT("ballast_slot", &slot_lock_key);
+#define slot_dep_acquire(trylock) \
+	lock_acquire_exclusive(&ballast_slot_dep_map, 0, trylock, NULL, _THIS_IP_)
+#define slot_dep_release() lock_release(&ballast_slot_dep_map, _THIS_IP_)
+#else
+#define slot_dep_acquire(trylock) do { } while (0)
+#define slot_dep_release() do { } while (0)
+#endif
+
+/**
+ * ballast_slot_lock() - have a slot to oneself
+ * @slot: found in the SRCU section that the caller is in
+ *
+ * Context: process; sleeps.  No other slot locked.
+ * Return: the word.
+ */
+unsigned long ballast_slot_lock(struct ballast_slot *slot)
+{
+	might_sleep();
+	slot_dep_acquire(0);
+	wait_on_bit_lock(slot->word, BALLAST_SLOT_LOCK_BIT, TASK_UNINTERRUPTIBLE);
+	return READ_ONCE(*slot->word);
+}
+
+/**
+ * ballast_slot_trylock() - have a slot to oneself if that is possible at once
+ * @slot: as for ballast_slot_lock(); another slot may be locked
+ */
+bool ballast_slot_trylock(struct ballast_slot *slot)
+{
+	if (test_and_set_bit_lock(BALLAST_SLOT_LOCK_BIT, slot->word))
+		return false;
+	slot_dep_acquire(1);
+	return true;
+}
+
+void ballast_slot_unlock(struct ballast_slot *slot)
+{
+	ballast_assert_slot_locked(slot);
+	slot_dep_release();
+	clear_bit_unlock(BALLAST_SLOT_LOCK_BIT, slot->word);
+	smp_mb__after_atomic();	/* the bit is clear before we look for waiters */
+	wake_up_bit(slot->word, BALLAST_SLOT_LOCK_BIT);
+}
+
+static void count_word(struct ballast_map *map, unsigned long word, long n)
+{
+	switch (ballast_word_state(word)) {
+	case BALLAST_PRIVATE:
+		this_cpu_add(map->counts->private_slots, n);
+		break;
+	case BALLAST_SHARED:
+		this_cpu_add(map->counts->shared_slots, n);
+		break;
+	case BALLAST_HOLE:
+		if (word & BALLAST_SLOT_ZEROED)
+			this_cpu_add(map->counts->zero_slots, n);
+		break;
+	case BALLAST_GONE:
+		break;
+	}
+}
+
+/* The one place where a slot changes. */
+static void set_word(struct ballast_slot *slot, unsigned long word)
+{
+	ballast_assert_slot_locked(slot);
+	count_word(slot->block->map, *slot->word, -1);
+	WRITE_ONCE(*slot->word, word | BALLAST_SLOT_LOCKED);
+	count_word(slot->block->map, word, 1);
+}
+
+static void set_private(struct ballast_slot *slot, struct page *frame,
+			unsigned long flags)
+{
+	frame->index = ballast_slot_location(slot);
+	set_word(slot, ballast_word(BALLAST_PRIVATE, frame, flags));
+}
+
+/**
+ * ballast_slot_set_flags() - set or clear flags, the state stays
+ * @slot: locked
+ * @flags: BALLAST_SLOT_MAPPED, _FALSE, _BROKEN
+ * @on: which of the two
+ */
+void ballast_slot_set_flags(struct ballast_slot *slot, unsigned long flags,
+			    bool on)
+{
+	unsigned long word = *slot->word;
+
+	ballast_assert_slot_locked(slot);
+	WRITE_ONCE(*slot->word, on ? word | flags : word & ~flags);
+}
+
+/* Every PTE and EPT entry of this guest page, in whatever process. */
+static void unmap_slot(struct ballast_slot *slot)
+{
+	unmap_mapping_pages(slot->block->map->inode->i_mapping, slot->pgoff, 1,
+			    false);
+}
+
+/**
+ * ballast_slot_revoke() - unmap what is mapped read-only; the state stays
+ * @slot: locked, a hole or shared
+ */
+void ballast_slot_revoke(struct ballast_slot *slot)
+{
+	unmap_slot(slot);
+	ballast_slot_set_flags(slot, BALLAST_SLOT_MAPPED, false);
+}
+
+/**
+ * ballast_frame_unshare() - one sharer less
+ * @pool: of @frame
+ * @frame: shared; the caller is (or counts as) one of its sharers
+ *
+ * Frees the frame with its last sharer.  O(1) however many there are.
+ */
+void ballast_frame_unshare(struct ballast_pool *pool, struct page *frame)
+{
+	if (!pool->share_ops->release(pool, frame))
+		return;
+	atomic_long_dec(&pool->shared_frames);
+	ballast_frame_free(pool, frame);
+}
+
+/**
+ * ballast_slot_fill() - hole -> private
+ * @slot: locked, a hole
+ * @frame: becomes the slot's
+ */
+void ballast_slot_fill(struct ballast_slot *slot, struct page *frame)
+{
+	if (*slot->word & BALLAST_SLOT_MAPPED)
+		unmap_slot(slot);
+	set_private(slot, frame, 0);
+}
+
+/*
+ * The slot is the only sharer: the frame is its own, without a copy.  Not if
+ * somebody reads it still, by direct I/O say: a slot that has left the share
+ * would have its reader see what is written here.
+ */
+static struct page *take_over(struct ballast_slot *slot, struct page *frame,
+			      int extra)
+{
+	struct ballast_pool *pool = ballast_slot_pool(slot);
+
+	if (!pool->share_ops->claim(pool, frame, extra))
+		return NULL;
+	atomic_long_dec(&pool->shared_frames);
+	ballast_pool_count(pool, BALLAST_EVENT_TAKEOVERS);
+	trace_ballast_break(slot->block->map->id, slot->pgoff, true);
+	set_private(slot, frame, BALLAST_SLOT_BROKEN);
+	return frame;
+}
+
+/**
+ * ballast_slot_break() - shared -> private (copy on write)
+ * @slot: locked, shared
+ * @spare: a charged frame to copy to, or NULL; set to NULL if it was used
+ * @extra: references to the shared frame that the caller knows of
+ *
+ * The last sharer keeps the frame: it may stay mapped read-only where it is.
+ *
+ * Return: the slot's frame; NULL if a spare is needed; ERR_PTR(-EHWPOISON) if the
+ * content is lost: nothing has changed.
+ */
+struct page *ballast_slot_break(struct ballast_slot *slot, struct page **spare,
+				int extra)
+{
+	struct ballast_pool *pool = ballast_slot_pool(slot);
+	unsigned long word = *slot->word;
+	struct page *old = ballast_word_frame(word), *frame = *spare;
+
+	if (ballast_frame_is_poisoned(old))
+		return ERR_PTR(-EHWPOISON);
+	if (take_over(slot, old, extra))
+		return old;
+	if (!frame)
+		return NULL;
+	if (ballast_frame_copy(frame, old))
+		return ERR_PTR(-EHWPOISON);
+	if (word & BALLAST_SLOT_MAPPED)
+		unmap_slot(slot);
+	set_private(slot, frame, BALLAST_SLOT_BROKEN);
+	ballast_frame_unshare(pool, old);
+	trace_ballast_break(slot->block->map->id, slot->pgoff, false);
+	*spare = NULL;
+	return frame;
+}
+
+/**
+ * ballast_slot_empty() - any state -> hole or gone
+ * @slot: locked
+ * @to: BALLAST_HOLE, or BALLAST_GONE if the block leaves the file
+ *
+ * Nothing, not even the zero frame, is mapped there afterwards.
+ */
+void ballast_slot_empty(struct ballast_slot *slot, enum ballast_slot_state to)
+{
+	struct ballast_pool *pool = ballast_slot_pool(slot);
+	unsigned long word = *slot->word;
+	struct page *frame = ballast_word_frame(word);
+
+	switch (ballast_word_state(word)) {
+	case BALLAST_PRIVATE:
+		lock_page(frame);
+		if (page_mapped(frame))
+			unmap_slot(slot);
+		ballast_frame_detach(frame);
+		unlock_page(frame);
+		set_word(slot, ballast_word(to, NULL, 0));
+		ballast_frame_free(pool, frame);
+		break;
+	case BALLAST_SHARED:
+		if (word & BALLAST_SLOT_MAPPED)
+			unmap_slot(slot);
+		set_word(slot, ballast_word(to, NULL, 0));
+		ballast_frame_unshare(pool, frame);
+		break;
+	case BALLAST_HOLE:
+		if (word & BALLAST_SLOT_MAPPED)
+			unmap_slot(slot);
+		set_word(slot, ballast_word(to, NULL, 0));
+		break;
+	case BALLAST_GONE:
+		break;
+	}
+}
+
+/**
+ * ballast_slot_isolate() - make a private frame unreachable, for now
+ * @slot: locked, private; map->scan_lock held
+ *
+ * On success the frame is unmapped everywhere, its page lock is held and its
+ * reference count frozen: its content does not change until
+ * ballast_slot_putback(), ballast_slot_share() or ballast_slot_zero().
+ *
+ * Return: false if somebody uses the frame; it is counted, nothing changed but
+ * that the frame may be unmapped.
+ */
+bool ballast_slot_isolate(struct ballast_slot *slot)
+{
+	struct ballast_pool *pool = ballast_slot_pool(slot);
+	struct page *frame = ballast_word_frame(*slot->word);
+
+	ballast_assert_slot_locked(slot);
+	/* a pin that is there already makes unmapping pointless; racy, a hint */
+	if (!ballast_frame_has_no_pins(frame, 0) || ballast_frame_is_poisoned(frame)) {
+		ballast_pool_count(pool, BALLAST_EVENT_SKIPPED_PINNED);
+		return false;
+	}
+	if (!trylock_page(frame)) {
+		ballast_pool_count(pool, BALLAST_EVENT_SKIPPED_BUSY);
+		return false;
+	}
+	if (page_mapped(frame))
+		unmap_slot(slot);
+	if (ballast_frame_freeze(frame))
+		return true;
+	unlock_page(frame);
+	ballast_pool_count(pool, BALLAST_EVENT_SKIPPED_PINNED);
+	return false;
+}
+
+static void thaw(struct page *frame)
+{
+	ballast_frame_unfreeze(frame);
+	unlock_page(frame);
+}
+
+/* ballast_slot_putback() - undo ballast_slot_isolate(); faults map it again */
+void ballast_slot_putback(struct ballast_slot *slot)
+{
+	thaw(ballast_word_frame(*slot->word));
+}
+
+/**
+ * ballast_slot_share() - private -> shared
+ * @slot: locked, isolated
+ * @shared: has the same content; the slot is counted among its sharers already
+ */
+void ballast_slot_share(struct ballast_slot *slot, struct page *shared)
+{
+	struct page *old = ballast_word_frame(*slot->word);
+
+	set_word(slot, ballast_word(BALLAST_SHARED, shared, 0));
+	ballast_frame_detach(old);
+	thaw(old);
+	ballast_frame_free(ballast_slot_pool(slot), old);
+}
+
+/**
+ * ballast_slot_zero() - private -> hole
+ * @slot: locked, isolated, all zero
+ */
+void ballast_slot_zero(struct ballast_slot *slot)
+{
+	struct page *old = ballast_word_frame(*slot->word);
+
+	set_word(slot, ballast_word(BALLAST_HOLE, NULL, BALLAST_SLOT_ZEROED));
+	ballast_frame_detach(old);
+	thaw(old);
+	ballast_frame_free(ballast_slot_pool(slot), old);
+}

@@ -1,0 +1,682 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What Ballast costs, against KSM and tmpfs, in one boot of the lab host.
+ *
+ *	bench COUNT		COUNT interleaved repetitions of everything
+ *
+ * Prints lines "CSV,row,variant,value,unit".  Meant for one CPU and -icount:
+ * time is then instructions, and a kernel thread's run time is exact whenever
+ * this program runs.  The same pages are given to both; KSM runs without sleeps
+ * and with smart_scan off and on.  Guests are 32-bit loops under KVM, so that
+ * what a guest's access costs includes the nested page fault.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE		4096UL
+#define PAGES		8192UL
+#define MOUNT		"/run/ballast-bench"
+#define BALLAST		"/sys/kernel/ballast/"
+#define POOL		BALLAST "pools/bench/"
+#define KSM		"/sys/kernel/mm/ksm/"
+
+/* ---- sysfs */
+
+static void write_file(const char *path, long value)
+{
+	char text[32];
+	int fd = open(path, O_WRONLY), n = snprintf(text, sizeof(text), "%ld\n", value);
+
+	if (fd < 0 || write(fd, text, n) != n)
+		err(1, "writing %ld to %s", value, path);
+	close(fd);
+}
+
+static long read_file(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	long value;
+
+	if (!f || fscanf(f, "%ld", &value) != 1)
+		err(1, "reading %s", path);
+	fclose(f);
+	return value;
+}
+
+static long thread_pid(const char *name)
+{
+	char path[300], comm[64];
+	struct dirent *d;
+	DIR *proc = opendir("/proc");
+	long pid = 0;
+	FILE *f;
+
+	while (!pid && (d = readdir(proc))) {
+		snprintf(path, sizeof(path), "/proc/%s/comm", d->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		if (fgets(comm, sizeof(comm), f) && !strncmp(comm, name, strlen(name)))
+			pid = atol(d->d_name);
+		fclose(f);
+	}
+	closedir(proc);
+	if (!pid)
+		errx(1, "no thread %s", name);
+	return pid;
+}
+
+/* CPU time of a thread that is not running now (there is one CPU). */
+static long thread_ns(long pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%ld/schedstat", pid);
+	return read_file(path);
+}
+
+static double now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+static void sleep_ms(long ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&t, NULL);
+}
+
+static void result(const char *row, const char *variant, double value, const char *unit)
+{
+	printf("CSV,%s,%s,%.4f,%s\n", row, variant, value, unit);
+	fflush(stdout);
+}
+
+/* ---- who does the sharing */
+
+enum who { KSM_PLAIN, KSM_SMART, BALLAST_POOL, WHO_NR };
+static const char * const who_name[] = { "ksm", "ksm-smart", "ballast" };
+static long ksmd, scanner;
+
+static long engine_ns(enum who who)
+{
+	return thread_ns(who == BALLAST_POOL ? scanner : ksmd);
+}
+
+static void engine_run(enum who who, bool on)
+{
+	if (who == BALLAST_POOL) {
+		write_file(BALLAST "sharing/run", on);
+		return;
+	}
+	if (on)
+		write_file(KSM "smart_scan", who == KSM_SMART);
+	write_file(KSM "run", on);
+}
+
+/* Pages that need no frame of their own any more. */
+static long engine_freed(enum who who)
+{
+	if (who == BALLAST_POOL)
+		return read_file(POOL "saved_bytes") / PAGE;
+	return read_file(KSM "pages_sharing") + read_file(KSM "ksm_zero_pages");
+}
+
+static long engine_passes(enum who who)
+{
+	return read_file(who == BALLAST_POOL ? BALLAST "sharing/full_scans" :
+			 KSM "full_scans");
+}
+
+/* ---- memory */
+
+struct memory {
+	enum who who;
+	char *at;
+	unsigned long pages;
+	char path[64];
+};
+
+static char *map_file(const char *path, unsigned long pages)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	char *at;
+
+	if (fd < 0 || ftruncate(fd, pages * PAGE))
+		err(1, "%s", path);
+	at = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		err(1, "mmap %s", path);
+	close(fd);
+	return at;
+}
+
+static struct memory memory_new(enum who who, unsigned long pages)
+{
+	static int number;
+	struct memory m = { .who = who, .pages = pages };
+
+	if (who == BALLAST_POOL) {
+		snprintf(m.path, sizeof(m.path), MOUNT "/%d", number++);
+		m.at = map_file(m.path, pages);
+		return m;
+	}
+	m.at = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (m.at == MAP_FAILED)
+		err(1, "mmap");
+	madvise(m.at, pages * PAGE, MADV_NOHUGEPAGE);
+	if (madvise(m.at, pages * PAGE, MADV_MERGEABLE))
+		err(1, "MADV_MERGEABLE");
+	return m;
+}
+
+static void memory_free(struct memory *m)
+{
+	munmap(m->at, m->pages * PAGE);
+	if (m->path[0])
+		unlink(m->path);
+}
+
+/* ---- contents */
+
+static void fill(struct memory *m, unsigned long n, uint64_t id)
+{
+	uint64_t *word = (uint64_t *)(m->at + n * PAGE);
+	uint64_t x = id * 0x9e3779b97f4a7c15ULL | 1;
+	int i;
+
+	for (i = 0; i < 512; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		word[i] = x;
+	}
+}
+
+typedef void (*content_fn)(struct memory *m, unsigned long n);
+
+static uint64_t unique_id;
+
+static void unique(struct memory *m, unsigned long n)
+{
+	fill(m, n, ++unique_id << 20);
+}
+
+/* Copies far apart: the second half repeats the first. */
+static void pairs(struct memory *m, unsigned long n)
+{
+	fill(m, n, 1 + n % (m->pages / 2));
+}
+
+static void eight(struct memory *m, unsigned long n)
+{
+	fill(m, n, 1 + n % (m->pages / 8));
+}
+
+static void identical(struct memory *m, unsigned long n)
+{
+	fill(m, n, 1);
+}
+
+static void tail_diff(struct memory *m, unsigned long n)
+{
+	fill(m, n, 1);
+	((uint64_t *)(m->at + n * PAGE))[511] = ++unique_id;
+}
+
+/* As in a VM: half its own, a third with copies, a sixth zero. */
+static void mixed(struct memory *m, unsigned long n)
+{
+	switch (n % 6) {
+	case 0: case 1: case 2:
+		unique(m, n);
+		break;
+	case 3: case 4:
+		fill(m, n, 1 + n % (m->pages / 4));
+		break;
+	default:
+		memset(m->at + n * PAGE, 0, PAGE);
+		*(volatile char *)(m->at + n * PAGE) = 0;
+	}
+}
+
+/* Pages that need no frame if all is shared that can be. */
+static long oracle(content_fn content, unsigned long pages)
+{
+	char *seen;
+	unsigned long n, distinct = 0, freed = 0;
+
+	if (content == pairs)
+		return pages / 2;
+	if (content == eight)
+		return pages - pages / 8;
+	if (content == identical)
+		return pages - 1;
+	if (content != mixed)
+		return 0;
+	seen = calloc(pages, 1);
+	for (n = 0; n < pages; n++) {
+		if (n % 6 == 5)
+			freed++;
+		if (n % 6 != 3 && n % 6 != 4)
+			continue;
+		freed++;
+		if (!seen[n % (pages / 4)]++)
+			distinct++;
+	}
+	free(seen);
+	return freed - distinct;
+}
+
+static struct memory filled(enum who who, unsigned long pages, content_fn content)
+{
+	struct memory m = memory_new(who, pages);
+	unsigned long n;
+
+	for (n = 0; n < pages; n++)
+		content(&m, n);
+	return m;
+}
+
+/* ---- rows 1, 4, 7: until so much is shared */
+
+static void wait_freed(enum who who, long target)
+{
+	int tries;
+
+	for (tries = 0; engine_freed(who) < target; tries++) {
+		if (tries > 60000)
+			errx(1, "%s: %ld of %ld freed, no end in sight",
+			     who_name[who], engine_freed(who), target);
+		sleep_ms(2);
+	}
+}
+
+static void until_shared(const char *row, enum who who, content_fn content,
+			 double part, bool per_page)
+{
+	struct memory m = filled(who, PAGES, content);
+	long target = oracle(content, PAGES) * part, before = engine_ns(who), ns;
+	long scanned = who == BALLAST_POOL ? read_file(POOL "pages_scanned") : 0;
+	char name[64];
+
+	engine_run(who, true);
+	wait_freed(who, target);
+	engine_run(who, false);
+	ns = engine_ns(who) - before;
+	result(row, who_name[who], per_page ? (double)ns / engine_freed(who) / 1000 :
+	       ns / 1e6, per_page ? "us per page freed" : "ms of CPU");
+	if (who == BALLAST_POOL && content == mixed) {
+		snprintf(name, sizeof(name), "%s", "4 passes to 95 % of oracle");
+		result(name, "ballast", (double)(read_file(POOL "pages_scanned") - scanned) /
+		       PAGES, "passes");
+	}
+	memory_free(&m);
+	if (who != BALLAST_POOL)
+		write_file(KSM "run", 2);
+}
+
+/* ---- rows 2, 3: passes over what cannot be shared */
+
+static void wait_passes(enum who who, long passes)
+{
+	long until = engine_passes(who) + passes;
+
+	while (engine_passes(who) < until)
+		sleep_ms(2);
+}
+
+static void steady(const char *row, enum who who, content_fn content)
+{
+	struct memory m = filled(who, PAGES, content);
+	/* smart_scan skips more the longer nothing changes: let it */
+	long settle = who == KSM_SMART ? 10 : 3, passes = who == KSM_SMART ? 16 : 4;
+	long ns, from;
+
+	engine_run(who, true);
+	wait_passes(who, settle);
+	from = engine_passes(who);
+	ns = engine_ns(who);
+	wait_passes(who, passes);
+	engine_run(who, false);
+	ns = engine_ns(who) - ns;
+	passes = engine_passes(who) - from;
+	result(row, who_name[who], (double)ns / passes / PAGES / 1000, "us per page and pass");
+	memory_free(&m);
+	if (who != BALLAST_POOL)
+		write_file(KSM "run", 2);
+}
+
+/* ---- rows 5, 6, 8: metadata, many sharers, completeness */
+
+static void metadata(void)
+{
+	long empty = read_file(BALLAST "map_bytes");
+	struct memory m = filled(BALLAST_POOL, 2 * PAGES, unique);
+
+	engine_run(BALLAST_POOL, true);
+	wait_passes(BALLAST_POOL, 3);
+	engine_run(BALLAST_POOL, false);
+	result("5 metadata per scanned page", "ballast",
+	       (double)(read_file(BALLAST "map_bytes") +
+			read_file(POOL "index_bytes") - empty) / m.pages, "bytes");
+	memory_free(&m);
+}
+
+static double punch_cost(struct memory *m, unsigned long from, unsigned long count)
+{
+	int fd = open(m->path, O_RDWR);
+	double t = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	unsigned long n;
+
+	for (n = from; n < from + count; n++)
+		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      n * PAGE, PAGE))
+			err(1, "punch");
+	t = now_ns(CLOCK_THREAD_CPUTIME_ID) - t;
+	close(fd);
+	return t / count / 1000;
+}
+
+static void many_sharers(void)
+{
+	const unsigned long pages = 100000, count = 500;
+	struct memory few = filled(BALLAST_POOL, 4 * count, pairs), many;
+	long bytes;
+
+	many = memory_new(BALLAST_POOL, pages);
+	for (unsigned long n = 0; n < pages; n++)
+		fill(&many, n, 1UL << 40);
+	bytes = read_file(BALLAST "map_bytes");
+	engine_run(BALLAST_POOL, true);
+	wait_freed(BALLAST_POOL, 2 * count + pages - 1);
+	engine_run(BALLAST_POOL, false);
+	result("6 sharers of one frame", "ballast",
+	       read_file(POOL "sharing_slots") - 4 * (long)count, "sharers");
+	result("6 bytes beside slots per further sharer", "ballast",
+	       (double)(read_file(BALLAST "map_bytes") - bytes) / pages, "bytes");
+	result("6 drop a share", "2 sharers", punch_cost(&few, 0, count), "us");
+	result("6 drop a share", "100000 sharers", punch_cost(&many, 0, count), "us");
+	memory_free(&few);
+	memory_free(&many);
+}
+
+static void completeness(void)
+{
+	struct memory m = filled(BALLAST_POOL, PAGES, mixed);
+
+	engine_run(BALLAST_POOL, true);
+	wait_passes(BALLAST_POOL, 3);
+	engine_run(BALLAST_POOL, false);
+	result("8 steady sharing against the oracle", "ballast",
+	       100.0 * engine_freed(BALLAST_POOL) / oracle(mixed, PAGES), "%");
+	memory_free(&m);
+}
+
+/* ---- a guest: 32-bit code that goes over pages */
+
+#define CODE_GPA	0xf0000000UL
+#define STORED		0x5a17edU
+
+struct guest {
+	int vm, vcpu;
+	struct kvm_run *run;
+	size_t run_size;
+	uint8_t *code;
+};
+
+static void set_slot(struct guest *g, int slot, uint64_t gpa, void *at, uint64_t size)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = slot, .guest_phys_addr = gpa, .memory_size = size,
+		.userspace_addr = (uintptr_t)at,
+	};
+
+	if (ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &r))
+		err(1, "memory slot");
+}
+
+static void flat(struct kvm_segment *s, int type)
+{
+	*s = (struct kvm_segment) {
+		.base = 0, .limit = 0xffffffff, .type = type, .present = 1,
+		.s = 1, .db = 1, .g = 1, .selector = type == 11 ? 8 : 16,
+	};
+}
+
+static struct guest guest_new(struct memory *m)
+{
+	int kvm = open("/dev/kvm", O_RDWR);
+	struct guest g;
+	struct kvm_sregs s;
+
+	if (kvm < 0)
+		err(1, "/dev/kvm");
+	g.vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	set_slot(&g, 0, 0, m->at, m->pages * PAGE);
+	g.code = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	set_slot(&g, 1, CODE_GPA, g.code, PAGE);
+	g.vcpu = ioctl(g.vm, KVM_CREATE_VCPU, 0);
+	g.run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	g.run = mmap(NULL, g.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, g.vcpu, 0);
+	if (g.vcpu < 0 || g.run == MAP_FAILED || ioctl(g.vcpu, KVM_GET_SREGS, &s))
+		err(1, "vcpu");
+	s.cr0 |= 1;
+	flat(&s.cs, 11);
+	flat(&s.ds, 3);
+	s.es = s.fs = s.gs = s.ss = s.ds;
+	if (ioctl(g.vcpu, KVM_SET_SREGS, &s))
+		err(1, "sregs");
+	close(kvm);
+	return g;
+}
+
+static void guest_free(struct guest *g)
+{
+	munmap(g->code, PAGE);
+	munmap(g->run, g->run_size);	/* it holds the VM */
+	close(g->vcpu);
+	close(g->vm);
+}
+
+/*
+ * Touch one word of each page.  A plain store, no read-modify-write: the
+ * emulated CPU would fault for the read first.  Returns us of this thread's CPU time
+ * per page.
+ */
+static double guest_touch(struct guest *g, unsigned long pages, bool write)
+{
+	static const uint8_t code[] = {
+		0x89, 0x07,				/* mov [edi], eax */
+		0x81, 0xc7, 0x00, 0x10, 0x00, 0x00,	/* add edi, 4096 */
+		0xe2, 0xf6,				/* loop */
+		0xe6, 0x10,				/* out 0x10, al */
+	};
+	struct kvm_regs r = {
+		.rip = CODE_GPA, .rax = STORED, .rcx = pages, .rflags = 2,
+	};
+	double t;
+
+	memcpy(g->code, code, sizeof(code));
+	if (!write)
+		g->code[0] = 0x8b;			/* mov eax, [edi] */
+	if (ioctl(g->vcpu, KVM_SET_REGS, &r))
+		err(1, "regs");
+	t = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	do {
+		if (ioctl(g->vcpu, KVM_RUN, 0) && errno != EINTR)
+			err(1, "KVM_RUN");
+	} while (g->run->exit_reason == KVM_EXIT_INTR);
+	t = now_ns(CLOCK_THREAD_CPUTIME_ID) - t;
+	if (g->run->exit_reason != KVM_EXIT_IO)
+		errx(1, "guest stopped: reason %u", g->run->exit_reason);
+	return t / pages / 1000;
+}
+
+/* ---- row 11: a guest writes to a shared page */
+
+static void cow(enum who who, bool read_first)
+{
+	struct memory m = filled(who, PAGES, pairs);
+	struct guest g = guest_new(&m);
+	uint32_t before[8], after;
+	int i;
+
+	engine_run(who, true);
+	wait_freed(who, oracle(pairs, PAGES));
+	engine_run(who, false);
+	for (i = 0; i < 8; i++)
+		before[i] = *(uint32_t *)(m.at + i * 500 * PAGE);
+	if (read_first)
+		guest_touch(&g, PAGES / 2, false);
+	/* the first half: each page has a second sharer, so each is copied */
+	result("11 guest write to a shared page", who == BALLAST_POOL ?
+	       (read_first ? "ballast, read before" : "ballast") :
+	       (read_first ? "ksm, read before" : "ksm"),
+	       guest_touch(&g, PAGES / 2, true), "us");
+	for (i = 0; i < 8; i++) {
+		after = *(uint32_t *)(m.at + i * 500 * PAGE);
+		if (after != STORED)
+			errx(1, "page %d: guest's write is lost", i * 500);
+		if (*(uint32_t *)(m.at + (PAGES / 2 + i * 500) * PAGE) != before[i])
+			errx(1, "page %d: write seen by the other sharer", i * 500);
+	}
+	guest_free(&g);
+	memory_free(&m);
+	if (who != BALLAST_POOL)
+		write_file(KSM "run", 2);
+}
+
+/* ---- row 10: a guest at work while the scanner is */
+
+static double guest_work(struct guest *g)
+{
+	double us = 0;
+	int i;
+
+	for (i = 0; i < 400; i++)
+		us += guest_touch(g, PAGES, i & 1 ? false : true);
+	return us / 400;
+}
+
+static void slowdown(void)
+{
+	struct memory m = filled(BALLAST_POOL, PAGES, unique), other;
+	struct guest g = guest_new(&m);
+	double off, on;
+
+	/* something else to share: the guest's own pages are in use */
+	other = filled(BALLAST_POOL, PAGES, pairs);
+	/* the defaults, but no pause between passes */
+	write_file(BALLAST "sharing/cpu_percent", 10);
+	write_file(BALLAST "sharing/rate_pages_per_s", 51200);
+	write_file(BALLAST "sharing/vm_rate_pages_per_s", 25600);
+	guest_touch(&g, PAGES, true);
+	off = guest_work(&g);
+	engine_run(BALLAST_POOL, true);
+	on = guest_work(&g);
+	engine_run(BALLAST_POOL, false);
+	result("10 guest slowdown with sharing on", "ballast", 100 * (on - off) / off, "%");
+	write_file(BALLAST "sharing/cpu_percent", 100);
+	write_file(BALLAST "sharing/rate_pages_per_s", 0);
+	write_file(BALLAST "sharing/vm_rate_pages_per_s", 0);
+	guest_free(&g);
+	memory_free(&m);
+	memory_free(&other);
+}
+
+/* ---- row 18: first touch */
+
+static void first_touch(const char *variant, const char *dir, bool guest)
+{
+	struct memory m = { .pages = PAGES };
+	struct guest g;
+	unsigned long n;
+	double us;
+
+	snprintf(m.path, sizeof(m.path), "%s/touch", dir);
+	m.at = map_file(m.path, m.pages);
+	if (guest) {
+		g = guest_new(&m);
+		us = guest_touch(&g, m.pages, true);
+		guest_free(&g);
+	} else {
+		us = now_ns(CLOCK_THREAD_CPUTIME_ID);
+		for (n = 0; n < m.pages; n++)
+			m.at[n * PAGE] = 1;
+		us = (now_ns(CLOCK_THREAD_CPUTIME_ID) - us) / m.pages / 1000;
+	}
+	result(guest ? "18 first touch by a guest" : "18 first touch by a process",
+	       variant, us, "us");
+	memory_free(&m);
+}
+
+/* ---- all of it */
+
+static void repetition(int n)
+{
+	int w;
+
+	for (w = 0; w < WHO_NR; w++) {
+		/* who begins changes from repetition to repetition */
+		enum who who = (w + n) % WHO_NR;
+
+		until_shared("1 CPU per merged page, pairs", who, pairs, 0.95, true);
+		until_shared("1 CPU per merged page, 8 copies", who, eight, 0.95, true);
+		until_shared("1 CPU per merged page, identical", who, identical, 0.95, true);
+		until_shared("7 CPU to 90 % of possible sharing", who, mixed, 0.90, false);
+		steady("2 unique page", who, unique);
+		steady("3 page differing in its last word", who, tail_diff);
+	}
+	for (w = 0; w < 2; w++) {
+		enum who who = (w + n) % 2 ? BALLAST_POOL : KSM_PLAIN;
+		bool ours = (w + n) % 2;
+
+		cow(who, false);
+		cow(who, true);
+		first_touch(ours ? "ballastfs" : "tmpfs", ours ? MOUNT : "/dev/shm", false);
+		first_touch(ours ? "ballastfs" : "tmpfs", ours ? MOUNT : "/dev/shm", true);
+	}
+	completeness();
+	metadata();
+	slowdown();
+}
+
+int main(int argc, char **argv)
+{
+	int n, count = argc > 1 ? atoi(argv[1]) : 3;
+
+	ksmd = thread_pid("ksmd");
+	scanner = thread_pid("ballast_share");
+	write_file(KSM "sleep_millisecs", 0);
+	write_file(KSM "pages_to_scan", 1000);
+	write_file(KSM "use_zero_pages", 1);
+	write_file(BALLAST "sharing/run", 0);
+	write_file(BALLAST "sharing/cpu_percent", 100);
+	write_file(BALLAST "sharing/rate_pages_per_s", 0);
+	write_file(BALLAST "sharing/vm_rate_pages_per_s", 0);
+	write_file(BALLAST "sharing/pass_min_ms", 0);
+	for (n = 0; n < count; n++)
+		repetition(n);
+	many_sharers();
+	return 0;
+}

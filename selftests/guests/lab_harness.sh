@@ -1,0 +1,127 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck disable=SC2317	# ktap_run calls the test functions
+#
+# The guests that other tests rely on: they boot, they check their memory, and
+# they would notice if it were wrong.  Anonymous memory, ballast not loaded.
+
+here=$(cd "$(dirname "$0")" && pwd -P)
+# shellcheck source=selftests/vm/ktap.sh
+. "$here/../vm/ktap.sh"
+# shellcheck source=selftests/vm/guests.sh
+. "$here/../vm/guests.sh"
+
+work=identical=8,unique=8,text=4,zero=4,hot=4,dirty=50,seed=7
+
+test_two_guests_become_ready()
+{
+	guest_start one --workload "$work"
+	guest_start two --workload "$work" --cpus 2
+	guest_wait_ready one 120
+	guest_wait_ready two 120
+}
+
+test_they_verify_all_memory()
+{
+	guest_verify one
+	guest_verify two
+	[ "$(guest_counter one verified_pages)" -ge 6144 ]
+	[ "$(guest_counter two dirtied_pages)" -gt 0 ]
+	[ "$(guest_counter two hot_reads)" -gt 0 ]
+}
+
+# what a log ends with may be half a line, and a half number is a wrong number
+test_half_a_line_counts_for_nothing()
+{
+	(
+		guests_dir=/tmp/half-a-line
+		mkdir -p "$guests_dir/g"
+		printf 'BALLAST-GUEST g ok pass=3 hot_reads=70\r\nBALLAST-GUEST g ok pass=4' >"$guests_dir/g/serial"
+		[ "$(guest_counter g pass)" = 3 ]
+		[ "$(guest_counter g hot_reads)" = 70 ]
+		printf ' hot_reads=9' >>"$guests_dir/g/serial"
+		[ "$(guest_counter g hot_reads)" = 70 ]
+		printf '9\r\n' >>"$guests_dir/g/serial"
+		[ "$(guest_counter g hot_reads)" = 99 ]
+	)
+}
+
+test_monitor_answers()
+{
+	guest_hmp one info status | grep -q running
+	guest_qmp two '{"execute":"query-status"}' | grep -q '"running": true'
+}
+
+test_stop_ends_the_process()
+{
+	local pid
+	pid=$(guest_pid two)
+	guest_stop two
+	[ ! -e "/proc/$pid" ]
+	if guest_check two; then
+		echo "a stopped guest was called well"
+		return 1
+	fi
+}
+
+test_paused_guest_is_noticed()
+{
+	guest_hmp one stop
+	sleep 4
+	if guest_check one 2; then
+		echo "a guest that stands still was called well"
+		return 1
+	fi
+	guest_hmp one cont
+	sleep 3
+	guest_check one
+}
+
+test_corrupted_byte_is_caught()
+{
+	guest_start bad --workload "$work,corrupt=1"
+	# it may be caught before "ready" is seen
+	if guest_wait_ready bad 120 && guest_verify bad; then
+		echo "a flipped byte went unnoticed"
+		return 1
+	fi
+	grep -a 'MISMATCH page=3072 ' "$(guest_log bad)"
+}
+
+balloon_is_small()
+{
+	guest_hmp full info balloon | grep -q 'actual=112'
+}
+
+test_balloon_takes_memory()
+{
+	guest_start full --workload identical=4 \
+		--qemu-arg -device --qemu-arg virtio-balloon-pci,free-page-reporting=on
+	guest_wait_ready full 120
+	guest_hmp full balloon 112
+	guests_wait_until 30 balloon_is_small
+	guest_hmp full info balloon
+	guest_verify full
+}
+
+if [ -z "${BALLAST_LAB:-}" ] || [ ! -e /dev/kvm ]; then
+	echo "1..0 # SKIP needs the lab host (selftests/vm/run)"
+	exit 4
+fi
+# six minutes a boot, to test what is the same on every kernel and has no ballast
+if [ -n "${BALLAST_LAB_DEBUG:-}" ]; then
+	echo "1..0 # SKIP on the stock kernels"
+	exit 4
+fi
+trap guests_stop_all EXIT
+ktap_suite guest-harness
+ktap_plan 8
+ktap_run two_guests_become_ready test_two_guests_become_ready
+ktap_run they_verify_all_memory test_they_verify_all_memory
+ktap_run half_a_line_counts_for_nothing test_half_a_line_counts_for_nothing
+ktap_run monitor_answers test_monitor_answers
+ktap_run paused_guest_is_noticed test_paused_guest_is_noticed
+ktap_run stop_ends_the_process test_stop_ends_the_process
+ktap_run corrupted_byte_is_caught test_corrupted_byte_is_caught
+ktap_run balloon_takes_memory test_balloon_takes_memory
+ktap_end

@@ -1,0 +1,436 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The engine: from real VMs to targets.  The arithmetic has unit tests; here it
+# is whether the right numbers go in and come out, and what follows when.
+#
+#   lab_policy.sh [FUNCTION...]	all tests, or those named (see the end)
+#
+# VMs are minivm.c's, on ordinary memory under a limit, or on ballastfs.  Their
+# balloons are the test's: it writes what ballastd would.
+
+# shellcheck disable=SC2317	# in the whole file: ktap_run calls the functions
+here=$(cd "$(dirname "$0")" && pwd -P)
+# shellcheck source=selftests/vm/ktap.sh
+. "$here/../vm/ktap.sh"
+# shellcheck source=selftests/kvm/lib.sh
+. "$here/lib.sh"
+
+only=" $* "
+mib=$((1 << 20))
+
+periods_are()
+{
+	[ "$(get "$1" active_periods)" -ge "$2" ]
+}
+
+# settled NAME...: their estimates know what they use now
+settled()
+{
+	local name
+	for name in "$@"; do
+		wait_until 60 periods_are "$name" $(($(get "$name" active_periods) + 6))
+	done
+}
+
+# pair [DIRECTORY]: VMs "idle" and "busy" of 64 MiB, their memory in files there
+pair()
+{
+	quick
+	vm_start idle --memory 64 ${1:+--backing "file:$1/idle"}
+	vm_start busy --memory 64 ${1:+--backing "file:$1/busy"}
+	vm idle touch 2
+	vm busy touch 90
+	wait_until 5 vm_shown idle
+	wait_until 5 vm_shown busy
+	set_ idle balloon_state ok
+	set_ busy balloon_state ok
+	settled idle busy
+}
+
+# Targets at one moment: while the sum is the same before and after.
+targets_sum()
+{
+	echo $(($(get idle target_bytes) + $(get busy target_bytes)))
+}
+
+# price NAME TAX_BP: of its target, in bytes, by the formula of the paper
+price()
+{
+	awk -v target="$(get "$1" target_bytes)" -v size="$(get "$1" size_bytes)" \
+		-v active="$(get "$1" active_bp)" -v tax="$2" 'BEGIN {
+		active *= size / 10000; k = 10000 / (10000 - tax)
+		printf "%d", target < active ? target : k * target - (k - 1) * active
+	}'
+}
+
+# within PERCENT A B
+within()
+{
+	[ $(($2 * 100)) -le $(($3 * (100 + $1))) ] && [ $(($3 * 100)) -le $(($2 * (100 + $1))) ]
+}
+
+same_price()
+{
+	within 3 "$(price idle "$1")" "$(price busy "$1")" ||
+		{ echo "prices $(price idle "$1") and $(price busy "$1")"; return 1; }
+}
+
+# divided BYTES: wait until the targets share that out, or say what they are
+divided()
+{
+	wait_until 10 divided_is "$1" || {
+		echo "targets $(get idle target_bytes) + $(get busy target_bytes), expected $1"
+		echo "idle: $(get idle active_bp) $(get idle reason); busy: $(get busy active_bp) $(get busy reason)"
+		grep . "$root"/pools/host/*
+		return 1
+	}
+}
+
+# $1, less what the VMMs themselves use where their memory counts
+divided_is()
+{
+	local sum=0 vmm=0 name resident size
+	for name in idle busy; do
+		resident=$(get "$name" resident_bytes)
+		size=$(get "$name" size_bytes)
+		[ "$resident" -le "$size" ] || vmm=$((vmm + resident - size))
+	done
+	sum=$(targets_sum)
+	[ "$sum" -ge $(($1 - vmm - mib)) ] && [ "$sum" -le $(($1 - vmm + mib)) ]
+}
+
+no_tax_divides_by_shares()
+{
+	trap test_end EXIT
+	pair
+	knob policy/tax_bp 0
+	knob pools/host/limit_bytes $((100 * mib))
+	divided $((94 * mib))
+	within 2 "$(get idle target_bytes)" "$(get busy target_bytes)"
+	reason_becomes idle observe
+	expect "balloon target in mode observe" "$(get idle balloon_target_bytes)" 0
+	set_ idle shares 1000
+	set_ busy shares 2000
+	wait_until 10 is_twice busy idle
+	divided $((94 * mib))
+}
+
+is_twice()
+{
+	within 3 "$(get "$1" target_bytes)" $((2 * $(get "$2" target_bytes)))
+}
+
+tax_takes_from_the_idle()
+{
+	trap test_end EXIT
+	pair
+	knob policy/tax_bp 7500
+	knob pools/host/limit_bytes $((100 * mib))
+	divided $((94 * mib))
+	[ "$(get busy target_bytes)" -gt $((55 * mib)) ]
+	reason_becomes busy at-max
+	[ "$(get idle target_bytes)" -lt $((40 * mib)) ]
+	divided $((94 * mib))
+	# so tight that both pay the same price
+	knob policy/balloon_max_bp 9000
+	knob pools/host/limit_bytes $((72 * mib))
+	divided $((67 * mib))
+	same_price 7500
+	# one that is not taxed pays for what it has, used or not
+	set_ idle tax_bp 0
+	wait_until 10 is_above idle $((30 * mib))
+	expect tax "$(get idle tax_bp)" 0
+}
+
+is_above()
+{
+	[ "$(get "$1" target_bytes)" -gt "$2" ]
+}
+
+min_max_and_no_shares()
+{
+	trap test_end EXIT
+	pair
+	knob pools/host/limit_bytes $((80 * mib))
+	set_ idle min_bytes $((40 * mib))
+	wait_until 10 target_is idle $((40 * mib))
+	set_ idle min_bytes 0
+	set_ busy max_bytes $((32 * mib))
+	wait_until 10 target_is busy $((32 * mib))
+	set_ busy max_bytes default
+	set_ idle shares 0
+	# 65 % of it at most are a balloon's
+	wait_until 10 is_below idle $((23 * mib))
+	[ "$(get idle target_bytes)" -ge $((22 * mib)) ]
+}
+
+target_is()
+{
+	[ "$(get "$1" target_bytes)" = "$2" ]
+}
+
+is_below()
+{
+	[ "$(get "$1" target_bytes)" -lt "$2" ]
+}
+
+# What ballastd does, at once: the balloon is what was asked for.
+obey()
+{
+	local name
+	for name in "$@"; do
+		set_ "$name" balloon_bytes "$(get "$name" balloon_target_bytes)"
+	done
+}
+
+both_are_at_target()
+{
+	obey idle busy
+	within 2 $((64 * mib - $(get idle balloon_bytes))) "$(get idle target_bytes)" &&
+		[ "$(knob pools/host/state)" = soft ]
+}
+
+enforce_moves_balloons()
+{
+	trap test_end EXIT
+	local step
+	pair
+	# above what they have, but by less than state high wants
+	limit_to 103 "$(knob pools/host/used_bytes)"
+	wait_until 10 state_is soft
+	expect "balloon target in mode observe" "$(get idle balloon_target_bytes)" 0
+	reason_becomes idle observe
+	knob policy/mode enforce
+	wait_until 10 has_balloon_target idle
+	step=$(get idle balloon_target_bytes)
+	expect_range "first step" "$step" 1 $((64 * mib / 10 + 4096))
+	reason_becomes idle tax
+	wait_until 20 both_are_at_target
+	expect "balloon of busy" "$(get busy balloon_target_bytes)" 0
+	knob policy/mode observe
+	wait_until 5 target_is_balloon idle
+}
+
+has_balloon_target()
+{
+	[ "$(get "$1" balloon_target_bytes)" -gt 0 ]
+}
+
+target_is_balloon()
+{
+	[ "$(get "$1" balloon_target_bytes)" = "$(get "$1" balloon_bytes)" ]
+}
+
+state_is()
+{
+	[ "$(knob pools/host/state)" = "$1" ]
+}
+
+states_follow_free_memory()
+{
+	trap test_end EXIT
+	local used
+	quick
+	vm_start a --memory 64
+	wait_until 5 vm_shown a
+	used=$(knob pools/host/used_bytes)
+	expect_limit_state 110 high "$used"
+	expect_limit_state 103 soft "$used"
+	expect_limit_state 105 soft "$used"
+	expect_limit_state 101.5 hard "$used"
+	expect_limit_state 103 hard "$used"
+	expect_limit_state 100.5 low "$used"
+	expect_limit_state 107 high "$used"
+}
+
+# limit_to PERCENT USED: of what is used
+limit_to()
+{
+	knob pools/host/limit_bytes \
+		"$(awk -v used="$2" -v percent="$1" 'BEGIN { printf "%d", used * percent / 100 }')"
+}
+
+# expect_limit_state PERCENT STATE USED
+expect_limit_state()
+{
+	limit_to "$1" "$3"
+	wait_until 5 state_is "$2" ||
+		{ echo "limit $1 % of what is used: $(knob pools/host/state), expected $2"; return 1; }
+}
+
+who_does_not_obey_is_left_alone()
+{
+	trap test_end EXIT
+	local state
+	pair
+	knob pools/host/limit_bytes $((100 * mib))
+	for state in none stuck uncooperative; do
+		set_ idle balloon_state "$state"
+		wait_until 5 reason_is idle no-balloon
+		[ "$(get idle target_bytes)" = $((64 * mib)) ]
+		set_ idle balloon_state ok
+		wait_until 5 reason_is idle observe
+	done
+	set_ idle balloon_state frozen
+	wait_until 5 reason_is idle frozen
+	# nobody speaks for it: in mode observe it is thought to obey
+	set_ idle balloon_state unknown
+	wait_until 5 reason_is idle observe
+	knob policy/mode enforce
+	wait_until 5 reason_is idle no-balloon
+}
+
+# The reason follows the target within a tick.
+reason_becomes()
+{
+	wait_until 5 reason_is "$1" "$2" ||
+		{ echo "reason of $1: $(get "$1" reason), expected $2"; return 1; }
+}
+
+reason_is()
+{
+	[ "$(get "$1" reason)" = "$2" ]
+}
+
+pressure_is_a_floor()
+{
+	trap test_end EXIT
+	pair
+	knob policy/mode enforce
+	knob pools/host/limit_bytes $((100 * mib))
+	wait_until 10 is_below idle $((45 * mib))
+	set_ idle floor_bytes $((56 * mib))
+	wait_until 5 target_is idle $((56 * mib))
+	reason_becomes idle pressure
+	expect "what is divided" "$(knob pools/host/vms_available_bytes)" "$(knob pools/host/vms_target_bytes)"
+	set_ idle floor_bytes 0
+	wait_until 5 is_below idle $((45 * mib))
+}
+
+comes_and_goes()
+{
+	trap test_end EXIT
+	local alone
+	quick
+	knob pools/host/limit_bytes $((100 * mib))
+	vm_start idle --memory 64
+	wait_until 5 vm_shown idle
+	set_ idle balloon_state ok
+	vm idle touch 10
+	settled idle
+	alone=$(get idle target_bytes)
+	expect "target alone" "$alone" $((64 * mib))
+	vm_start busy --memory 64
+	vm busy touch 90
+	wait_until 5 vm_shown busy
+	set_ busy balloon_state ok
+	wait_until 10 is_below idle $((50 * mib))
+	vm_kill busy
+	wait_until 10 target_is idle "$alone"
+}
+
+pool_on_ballastfs()
+{
+	trap test_end EXIT
+	mkdir -p "$work/pool"
+	mount -t ballastfs -o size=132m,name=web,sharing=off none "$work/pool"
+	pair "$work/pool"
+	expect pool "$(get idle pool)" web
+	divided $((124 * mib))
+	expect "pool's targets" "$(knob pools/web/vms_target_bytes)" "$(targets_sum)"
+	wait_until 5 pool_state_is soft
+	knob policy/mode enforce
+	wait_until 10 has_balloon_target idle
+	expect "balloon of busy" "$(get busy balloon_target_bytes)" 0
+	# the other pool has nothing to do with it
+	expect "host's targets" "$(knob pools/host/vms_target_bytes)" 0
+	vm_kill idle
+	vm_kill busy
+	wait_until 5 vm_gone idle
+	wait_until 5 vm_gone busy
+}
+
+pool_state_is()
+{
+	[ "$(knob pools/web/state)" = "$1" ]
+}
+
+# poll(2) tells of each balloon target.
+targets_are_told()
+{
+	trap test_end EXIT
+	local file
+	pair
+	file=$root/vms/$(vm_pid idle)/balloon_target_bytes
+	gcc -O1 -Wall -Wextra -Werror -o "$work/await" "$here/await.c"
+	"$work/await" "$file" 20 >"$work/told" &
+	await=$!
+	wait_until 5 test -s "$work/told"
+	knob policy/mode enforce
+	knob pools/host/limit_bytes $((133 * mib))
+	wait "$await"
+	cat "$work/told"
+	[ "$(tail -n1 "$work/told")" -gt 0 ]
+}
+
+does_not_run()
+{
+	[ "$(get "$1" running)" = 0 ]
+}
+
+# The simulator is the policy's own source: from what was recorded it must come
+# to the kernel's targets, to the page.
+recorded_trace_replays()
+{
+	trap test_end EXIT
+	local tools=$here/../../.build/tools tax
+	pair
+	limit_to 103 "$(knob pools/host/used_bytes)"
+	# what does not run changes nothing between the kernel's look and the record
+	vm idle stop
+	vm busy stop
+	wait_until 5 does_not_run idle
+	wait_until 5 does_not_run busy
+	for tax in 0 2500 7500 9900; do
+		knob policy/tax_bp "$tax"
+		wait_until 5 divides_again
+		rm -f "$work/trace" "$work/targets"
+		"$tools/ballastctl" --count 1 --targets "$work/targets" record "$work/trace"
+		"$tools/ballast-sim" "$work/trace" >"$work/simulated"
+		cut -d, -f2-4 "$work/targets" >"$work/of_kernel"
+		cut -d, -f2-4 "$work/simulated" >"$work/of_simulator"
+		cat "$work/trace" "$work/targets" "$work/simulated"
+		[ "$(wc -l <"$work/of_kernel")" = 3 ]
+		diff "$work/of_kernel" "$work/of_simulator"
+	done
+}
+
+# divides_again: a division that began after this was asked for is over
+divides_again()
+{
+	local before
+	before=$(get idle rho)
+	set_ idle shares 1
+	wait_until 5 rho_is_not "$before" || return 1
+	before=$(get idle rho)
+	set_ idle shares default
+	wait_until 5 rho_is_not "$before"
+}
+
+rho_is_not()
+{
+	[ "$(get idle rho)" != "$1" ]
+}
+
+kvm_start
+"$here/../tools/build" || exit 1
+ktap_suite "targets"
+for test in no_tax_divides_by_shares tax_takes_from_the_idle min_max_and_no_shares \
+	enforce_moves_balloons states_follow_free_memory who_does_not_obey_is_left_alone \
+	pressure_is_a_floor comes_and_goes pool_on_ballastfs targets_are_told recorded_trace_replays; do
+	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
+	ktap_run "$test" "$test"
+done
+ktap_run "unloads" kvm_end
+ktap_end

@@ -1,0 +1,226 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# How well the estimate of active memory follows the truth, which minivm.c knows
+# to the page.
+#
+#   lab_sampling.sh [FUNCTION...]	all tests, or those named (see the end)
+#
+# BALLAST_SAMPLING_FRACTIONS="5 20 ..." measures more of them; BALLAST_CSV=FILE
+# keeps every reading.  Errors are in hundredths of a point of the VM's memory.
+
+# shellcheck disable=SC2317	# in the whole file: ktap_run calls the functions
+here=$(cd "$(dirname "$0")" && pwd -P)
+# shellcheck source=selftests/vm/ktap.sh
+. "$here/../vm/ktap.sh"
+# shellcheck source=selftests/kvm/lib.sh
+. "$here/lib.sh"
+
+only=" $* "
+fractions=${BALLAST_SAMPLING_FRACTIONS:-5 50 90}
+memory=64	# MiB, of which the first 4 are not in the piece that is used
+csv=${BALLAST_CSV:-/dev/null}
+
+periods_are()
+{
+	[ "$(get "$1" active_periods)" -ge "$2" ]
+}
+
+# after NAME PERIODS: so many whole periods from now
+after()
+{
+	local now
+	now=$(get "$1" active_periods)
+	wait_until 60 periods_are "$1" $((now + $2 + 1))
+}
+
+# What it really uses: the pages asked for, the list of them, tables and code.
+truth_bp()
+{
+	local pages=$((memory * 256)) touched
+	touched=$((pages * $1 / 100))
+	echo $(((touched + touched * 4 / 4096 + 5) * 10000 / pages))
+}
+
+# measure BACKING METHOD HOW: readings of all fractions into $work/readings
+measure()
+{
+	local backing=$1 method=$2 how=$3 percent truth
+	vm_start a --memory "$memory" --backing "$backing"
+	wait_until 5 vm_shown a
+	: >"$work/readings"
+	for percent in $fractions; do
+		[ -n "$how" ] || [ "$percent" -le $((100 - 400 / memory)) ] || continue
+		vm a touch "$percent" "$how"
+		after a 5
+		truth=$(truth_bp "$percent")
+		for _ in 1 2 3; do
+			after a 0
+			echo "$truth $(get a active_bp)" >>"$work/readings"
+			echo "$backing,$method,${how:-piece},$percent,$truth,$(get a active_bp),$(get a active_error_bp)" >>"$csv"
+		done
+	done
+}
+
+# judge MEAN P95: of the readings
+judge()
+{
+	awk '{ e = $2 - $1; bias += e; if (e < 0) e = -e; sum += e; err[NR] = e }
+	     END {
+		n = asort_(err, NR)
+		printf "n=%d mean_abs=%d p95=%d bias=%d\n", NR, sum / NR,
+			err[int(NR * 0.95 + 0.999)], bias / NR
+	     }
+	     function asort_(a, n,   i, j, t) {
+		for (i = 2; i <= n; i++)
+			for (j = i; j > 1 && a[j - 1] > a[j]; j--) {
+				t = a[j]; a[j] = a[j - 1]; a[j - 1] = t
+			}
+		return n
+	     }' "$work/readings" | tee "$work/judged"
+	echo "$1: $(<"$work/judged")" >>"$work/table"
+	local mean p95
+	mean=$(grep -o 'mean_abs=[0-9]*' "$work/judged")
+	p95=$(grep -o 'p95=[0-9]*' "$work/judged")
+	cat "$work/readings"
+	expect_range "mean error of $1" "${mean#*=}" 0 "$2"
+	expect_range "p95 of $1" "${p95#*=}" 0 "$3"
+}
+
+accuracy()
+{
+	trap test_end EXIT
+	quick
+	knob sampling/method "$2"
+	# Where 2 MiB pages are split, each page of the region faults once a
+	# period: that takes an emulated guest its time.
+	if [ "$1" = thp ]; then
+		memory=32
+		knob sampling/period_ms 2000
+	fi
+	case $1 in
+	file)
+		mkdir -p "$work/pool"
+		mount -t ballastfs -o size=256m,name=web none "$work/pool"
+		measure "file:$work/pool/vm" "$2" "$3" ;;
+	*)	measure "$1" "$2" "$3" ;;
+	esac
+	# Where pages in use lie all over, a sample of 100 is off by 5 points as a
+	# rule near 50 %, and nine readings are too few to judge that by: the
+	# unit test of the estimate has 9,500.  Here only what is grossly wrong fails.
+	if [ -n "$3" ]; then
+		judge "$1 $2 $3" 500 1700
+	else
+		judge "$1 $2 piece" 300 800
+	fi
+	vm_kill a
+	wait_until 5 vm_gone a
+}
+
+rises_in_one_period_falls_in_four()
+{
+	trap test_end EXIT
+	quick
+	vm_start a --memory "$memory"
+	wait_until 5 vm_shown a
+	# once all of it, for first touches take longer than a period
+	vm a touch 95
+	after a 5
+	vm a touch 10
+	after a 5
+	vm a touch 90
+	after a 1
+	expect_range "a period after 10 -> 90" "$(get a active_bp)" 8200 9800
+	vm a touch 10
+	after a 4
+	expect_range "four periods after 90 -> 10" "$(get a active_bp)" 0 1800
+}
+
+# The estimate counts what has been touched so far in the running period.
+rises_within_the_period()
+{
+	trap test_end EXIT
+	knob sampling/period_ms 8000
+	vm_start a --memory "$memory"
+	wait_until 5 vm_shown a
+	vm a touch 5
+	wait_until 30 periods_are a 2
+	expect_range before "$(get a active_bp)" 0 1300
+	vm a touch 90
+	wait_until 6 is_above a 8200
+	expect "periods" "$(get a active_periods)" 2
+}
+
+is_above()
+{
+	[ "$(get "$1" active_bp)" -ge "$2" ]
+}
+
+at_most_n_faults()
+{
+	trap test_end EXIT
+	local from periods faults
+	quick
+	vm_start a --memory "$memory"
+	vm a touch 90
+	wait_until 5 vm_shown a
+	after a 1
+	from=$(get a sampled_faults)
+	periods=$(get a active_periods)
+	after a 9
+	faults=$(($(get a sampled_faults) - from))
+	periods=$(($(get a active_periods) - periods))
+	echo "$faults faults in $periods periods"
+	# one more may be under way at each end
+	expect_range faults "$faults" $((periods * 60)) $(((periods + 1) * 100))
+	expect neighbours "$(get a neighbour_faults)" 0
+}
+
+# Sampling splits 2 MiB mappings only while it watches.
+large_mappings_come_back()
+{
+	trap test_end EXIT
+	local before
+	quick
+	vm_start a --memory "$memory" --backing thp
+	vm a touch 100
+	wait_until 5 vm_shown a
+	before=$(awk '/AnonHugePages/ { sum += $2 } END { print sum / 1024 }' "/proc/$(vm_pid a)/smaps")
+	[ "$before" -ge $((memory - 4)) ] || skip "no transparent huge pages: $before MiB"
+	after a 4
+	knob sampling/method off
+	wait_until 10 is_all_large || {
+		cat /sys/kernel/debug/kvm/pages_4k /sys/kernel/debug/kvm/pages_2m
+		return 1
+	}
+	knob sampling/method fault
+	after a 1
+	[ "$(get a neighbour_faults)" -gt 0 ]
+}
+
+# KVM's count of its 2 MiB mappings, of all VMs.
+is_all_large()
+{
+	[ "$(cat /sys/kernel/debug/kvm/pages_2m)" -ge $((memory / 2 - 4)) ]
+}
+
+kvm_start
+ktap_suite "idle memory sampling"
+run()
+{
+	[ "$only" = "  " ] || [[ $only == *" $1 "* ]] || return 0
+	ktap_run "$@"
+}
+run accuracy_anon accuracy anon fault ""
+run accuracy_anon_scattered accuracy anon fault scatter
+run accuracy_thp accuracy thp fault ""
+run accuracy_thp_scattered accuracy thp fault scatter
+run accuracy_ballastfs accuracy file fault ""
+run accuracy_accessed_bits accuracy anon accessed ""
+run rises_in_one_period_falls_in_four rises_in_one_period_falls_in_four
+run rises_within_the_period rises_within_the_period
+run at_most_n_faults at_most_n_faults
+run large_mappings_come_back large_mappings_come_back
+[ ! -e "$work/table" ] || sed 's/^/# /' "$work/table"
+run unloads kvm_end
+ktap_end

@@ -1,0 +1,364 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The registry of VMs: who is found, what is said of it, when it goes.
+#
+#   lab_vms.sh [FUNCTION...]	all tests, or those named (see the end)
+
+# shellcheck disable=SC2317	# in the whole file: ktap_run calls the functions
+here=$(cd "$(dirname "$0")" && pwd -P)
+# shellcheck source=selftests/vm/ktap.sh
+. "$here/../vm/ktap.sh"
+# shellcheck source=selftests/kvm/lib.sh
+. "$here/lib.sh"
+
+only=" $* "
+mib=$((1 << 20))
+
+vms_listed()
+{
+	find "$root/vms" -mindepth 1 -maxdepth 1 -printf '%f\n'
+}
+
+kvm_refcount()
+{
+	attribute /sys/module/kvm_amd/refcnt
+}
+
+# KVM has a debugfs directory for each VM that exists.
+kvm_vms()
+{
+	find /sys/kernel/debug/kvm -mindepth 1 -maxdepth 1 -type d | wc -l
+}
+
+kvm_vms_are()
+{
+	[ "$(kvm_vms)" = "$1" ]
+}
+
+appears_within_a_second()
+{
+	trap test_end EXIT
+	local from generation
+	generation=$(knob vms_generation)
+	vm_start a --memory 16
+	from=$(date +%s%N)
+	wait_until 5 vm_shown a
+	local took_ms=$((($(date +%s%N) - from) / 1000000))
+	echo "shown after at most $took_ms ms"
+	# a second, and one more for the processes of this test on a busy machine
+	[ "$took_ms" -le $((2000 * slow)) ]
+	expect name "$(get a name)" minivm
+	expect pool "$(get a pool)" host
+	expect size "$(get a size_bytes)" $((16 * mib))
+	expect unreclaimable "$(get a unreclaimable_bytes)" 0
+	expect shares "$(get a shares)" 160
+	expect max "$(get a max_bytes)" $((16 * mib))
+	expect_range resident "$(get a resident_bytes)" $((16 * mib)) $((24 * mib))
+	[ "$(knob vms_generation)" -gt "$generation" ]
+}
+
+goes_with_its_process()
+{
+	trap test_end EXIT
+	local before
+	before=$(kvm_vms)
+	vm_start a --memory 16
+	wait_until 5 vm_shown a
+	vm_kill a
+	wait_until 5 vm_gone a
+	wait_until 5 kvm_vms_are "$before"
+}
+
+goes_with_its_last_reference()
+{
+	trap test_end EXIT
+	local before
+	before=$(kvm_vms)
+	vm_start a --memory 16
+	wait_until 5 vm_shown a
+	vm a drop
+	wait_until 5 vm_gone a
+	wait_until 5 kvm_vms_are "$before"
+	kill -0 "$(vm_pid a)"
+}
+
+was_there_before_the_module()
+{
+	trap test_end EXIT
+	rmmod ballast
+	vm_start a --memory 16
+	vm a stop
+	modprobe ballast
+	# it has all its memory and does not run: no fault tells of it
+	wait_until 5 vm_shown a
+	expect name "$(get a name)" minivm
+	expect size "$(get a size_bytes)" $((16 * mib))
+}
+
+every_backing()
+{
+	trap test_end EXIT
+	local pages
+	vm_start anon --memory 32 --backing anon
+	vm_start thp --memory 32 --backing thp
+	vm_start shm --memory 32 --backing shm
+	mkdir -p "$work/pool"
+	mount -t ballastfs -o size=128m,name=web none "$work/pool"
+	vm_start file --memory 32 --backing "file:$work/pool/vm"
+	for name in anon thp shm file; do
+		wait_until 5 vm_shown "$name"
+		expect "size of $name" "$(get "$name" size_bytes)" $((32 * mib))
+		expect_range "resident of $name" "$(get "$name" resident_bytes)" \
+			$((32 * mib)) $((40 * mib))
+		expect "unreclaimable of $name" "$(get "$name" unreclaimable_bytes)" 0
+	done
+	expect "pool of file" "$(get file pool)" web
+	expect "resident of file" "$(get file resident_bytes)" $((32 * mib))
+	expect "pool of shm" "$(get shm pool)" host
+	vm_kill file
+	wait_until 5 vm_gone file
+	umount "$work/pool"
+
+	pages=$(cat /proc/sys/vm/nr_hugepages)
+	echo 16 >/proc/sys/vm/nr_hugepages
+	[ "$(cat /proc/sys/vm/nr_hugepages)" = 16 ] || skip "no huge pages to be had"
+	vm_start huge --memory 32 --backing hugetlb
+	wait_until 5 vm_shown huge
+	expect "unreclaimable of huge" "$(get huge unreclaimable_bytes)" $((32 * mib))
+	expect "reason of huge" "$(get huge reason)" at-max
+	vm_kill huge
+	echo "$pages" >/proc/sys/vm/nr_hugepages
+}
+
+many_in_one_process()
+{
+	trap test_end EXIT
+	local before
+	before=$(kvm_vms)
+	quick
+	vm_start a --memory 8 --vms 16
+	vm a touch 20
+	wait_until 5 vm_shown a
+	wait_until 10 size_is a $((16 * 8 * mib))
+	expect "directories" "$(vms_listed | wc -l)" 1
+	wait_until 20 periods_are a 3
+	# a list page and tables in each, next to 20 % of 8 MiB
+	expect_range active "$(get a active_bp)" 1000 3300
+	vm a drop
+	wait_until 5 vm_gone a
+	wait_until 5 kvm_vms_are "$before"
+}
+
+size_is()
+{
+	[ "$(get "$1" size_bytes)" = "$2" ]
+}
+
+periods_are()
+{
+	[ "$(get "$1" active_periods)" -ge "$2" ]
+}
+
+thousand_cycles()
+{
+	trap test_end EXIT
+	local before references cycles=1000
+	[ -z "${BALLAST_LAB_DEBUG:-}" ] || cycles=200
+	before=$(kvm_vms)
+	references=$(kvm_refcount)
+	knob sampling/period_ms 500
+	expect cycles "$("$work/minivm" --memory 8 --cycles "$cycles")" "cycles $cycles"
+	wait_until 5 kvm_vms_are "$before"
+	expect "references to kvm_amd" "$(kvm_refcount)" "$references"
+	expect "directories" "$(vms_listed | wc -l)" 0
+}
+
+destroyed_while_sampled()
+{
+	trap test_end EXIT
+	local before i
+	before=$(kvm_vms)
+	knob sampling/period_ms 500
+	knob sampling/pages_per_period 1000
+	for i in 1 2 3 4 5 6 7 8; do
+		vm_start "a$i" --memory 16 --backing thp
+		wait_until 5 vm_shown "a$i"
+		wait_until 5 is_sampled "a$i"
+		[ $((i % 2)) = 0 ] && vm "a$i" drop
+		vm_kill "a$i"
+	done
+	wait_until 5 kvm_vms_are "$before"
+	expect "directories" "$(vms_listed | wc -l)" 0
+}
+
+is_sampled()
+{
+	[ "$(get "$1" active_samples)" -gt 0 ]
+}
+
+memslots_come_and_go()
+{
+	trap test_end EXIT
+	local from
+	quick
+	vm_start a --memory 16 --backing thp
+	vm a touch 50
+	vm a churn on
+	wait_until 5 vm_shown a
+	wait_until 20 periods_are a 8
+	from=$(vm a passes)
+	wait_until 10 has_passed a "${from#passes }"
+	vm a churn off
+	wait_until 5 size_is a $((16 * mib))
+	wait_until 20 periods_are a 14
+	expect_range active "$(get a active_bp)" 4000 6300
+}
+
+has_passed()
+{
+	local now
+	now=$(vm "$1" passes) && [ "${now#passes }" -gt "$2" ]
+}
+
+stopped_vm_has_no_time()
+{
+	trap test_end EXIT
+	local periods
+	quick
+	vm_start a --memory 16
+	vm a touch 20
+	wait_until 5 vm_shown a
+	wait_until 10 periods_are a 2
+	vm a stop
+	wait_until 5 does_not_run a
+	periods=$(get a active_periods)
+	sleep 3
+	expect "periods while stopped" "$(get a active_periods)" "$periods"
+	vm a run
+	wait_until 10 periods_are a $((periods + 2))
+	expect running "$(get a running)" 1
+}
+
+does_not_run()
+{
+	[ "$(get "$1" running)" = 0 ]
+}
+
+unload_while_vms_run()
+{
+	trap test_end EXIT
+	local from
+	quick
+	vm_start a --memory 16 --backing thp
+	vm a touch 50
+	wait_until 5 vm_shown a
+	wait_until 10 is_sampled a
+	rmmod ballast
+	from=$(vm a passes)
+	wait_until 5 has_passed a "${from#passes }"
+	modprobe ballast
+	wait_until 5 vm_shown a
+}
+
+off_means_off()
+{
+	trap test_end EXIT
+	knob sampling/method off
+	knob policy/balance_period_ms 3600000
+	# the engine closes the tap at its next tick, which this wakes
+	sleep 2
+	vm_start a --memory 16
+	# its faults tell nobody of it
+	sleep 3
+	vm_gone a
+	# it is found by the walk, at the next balance
+	knob policy/balance_period_ms 1000
+	wait_until 5 vm_shown a
+	sleep 2
+	expect samples "$(get a active_samples)" 0
+	expect faults "$(get a sampled_faults)" 0
+	expect active "$(get a active_bp)" 10000
+	knob sampling/method accessed
+	wait_until 5 is_sampled a
+	expect faults "$(get a sampled_faults)" 0
+}
+
+# FILE VALUE...: each is refused, and changes nothing.
+refuses()
+{
+	local file=$1 before value
+	shift
+	before=$(attribute "$file")
+	for value in "$@"; do
+		if echo "$value" 2>/dev/null >"$file"; then
+			echo "$file: took '$value'"
+			return 1
+		fi
+		expect "$file after '$value'" "$(attribute "$file")" "$before"
+	done
+}
+
+bad_input_changes_nothing()
+{
+	trap test_end EXIT
+	local file dir
+	vm_start a --memory 16
+	wait_until 5 vm_shown a
+	dir=$root/vms/$(vm_pid a)
+	for file in policy/tax_bp policy/balance_period_ms policy/balloon_max_bp \
+		policy/step_bp policy/dead_band_bp policy/high_bp policy/soft_bp \
+		policy/hard_bp policy/low_bp sampling/pages_per_period sampling/period_ms; do
+		refuses "$root/$file" "" x -1 99999999 99999999999999999999999 "1 2"
+	done
+	refuses "$root/policy/tax_bp" 9901 10000
+	refuses "$root/policy/high_bp" 399
+	refuses "$root/policy/soft_bp" 601 199
+	refuses "$root/policy/low_bp" 201
+	refuses "$root/policy/mode" enforced 1 ""
+	refuses "$root/policy/thresholds" old
+	refuses "$root/sampling/method" on
+	refuses "$root/pools/host/limit_bytes" x -1 99999999999999999999999
+	refuses "$dir/shares" x -1 1000000001 4294967295 4294967296
+	refuses "$dir/tax_bp" x 9901
+	refuses "$dir/min_bytes" x $((17 * mib)) -4096
+	set_ a max_bytes $((8 * mib))
+	expect max "$(get a max_bytes)" $((8 * mib))
+	refuses "$dir/min_bytes" $((9 * mib))
+	set_ a min_bytes $((4 * mib))
+	refuses "$dir/max_bytes" $((3 * mib)) x
+	set_ a max_bytes default
+	expect max "$(get a max_bytes)" $((16 * mib))
+	refuses "$dir/balloon_state" dead 7
+	refuses "$dir/floor_bytes" x
+	refuses "$dir/balloon_bytes" x
+	set_ a shares 77
+	expect shares "$(get a shares)" 77
+	set_ a shares default
+	expect shares "$(get a shares)" 160
+}
+
+files_are_those_of_the_document()
+{
+	trap test_end EXIT
+	vm_start a --memory 16
+	wait_until 5 vm_shown a
+	find "$root/vms/$(vm_pid a)" -type f -printf '%f\n' | sort >"$work/running"
+	sed -n 's|^What:.*/vms/<pid>/||p' "$here/../../Documentation/ABI/testing/sysfs-kernel-ballast" |
+		sort >"$work/documented"
+	[ "$(wc -l <"$work/running")" -gt 20 ]
+	diff "$work/running" "$work/documented"
+}
+
+kvm_start
+ktap_suite "VM registry"
+for test in appears_within_a_second goes_with_its_process goes_with_its_last_reference \
+	was_there_before_the_module every_backing many_in_one_process thousand_cycles \
+	destroyed_while_sampled memslots_come_and_go stopped_vm_has_no_time \
+	unload_while_vms_run off_means_off bad_input_changes_nothing \
+	files_are_those_of_the_document; do
+	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
+	ktap_run "$test" "$test"
+done
+ktap_run "unloads" kvm_end
+ktap_end

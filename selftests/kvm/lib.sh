@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# For tests with the VMs of minivm.c, in the lab; to be sourced after ktap.sh.
+#
+#   kvm_start			builds minivm, loads the module afresh
+#   kvm_end			unloads it
+#   vm_start NAME [OPTIONS]	one process of minivm, ready on return
+#   vm NAME REQUEST...		asks it; prints its answer, but not "ok"
+#   vm_kill NAME		as kill -9 does
+#   vm_pid NAME
+#   vm_shown NAME, vm_gone NAME	is its directory there?
+#   get NAME FILE, set_ NAME FILE VALUE	of its directory
+#   knob DIRECTORY/FILE [VALUE]	prints or sets it
+#   quick			periods of half a second
+#   test_end			to be trapped on EXIT by each test: kills all VMs,
+#				gives every knob its default
+# and what vm/expect.sh has.
+
+lib_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=selftests/vm/expect.sh
+. "$lib_dir/../vm/expect.sh"
+root=/sys/kernel/ballast
+work=
+
+kvm_start()
+{
+	[ -n "${BALLAST_LAB:-}" ] || { echo "run me in the lab: selftests/vm/run"; exit 2; }
+	[ -e /dev/kvm ] || modprobe kvm_amd
+	work=$(mktemp -d /tmp/kvm.XXXXXX) || exit 1
+	gcc -O1 -Wall -Wextra -Werror -pthread -o "$work/minivm" "$lib_dir/minivm.c" || exit 1
+	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+	! grep -q '^ballast ' /proc/modules || rmmod ballast || exit 1
+	modprobe ballast || exit 1
+	kvm_defaults=$(knobs_print)
+}
+
+kvm_end()
+{
+	rmmod ballast
+}
+
+knobs_print()
+{
+	local file
+	for file in "$root"/policy/* "$root"/sampling/*; do
+		echo "$file $(attribute "$file")"
+	done
+}
+
+# Thresholds have an order: twice, so that each finds its place.
+knobs_restore()
+{
+	local file value
+	for _ in 1 2; do
+		while read -r file value; do
+			echo "$value" 2>/dev/null >"$file"
+		done <<<"$kvm_defaults"
+	done
+	echo 0 >"$root/pools/host/limit_bytes"
+}
+
+vm_start()
+{
+	local name=$1 channel=$work/vm.$1 line
+	shift
+	mkfifo "$channel.in" "$channel.out"
+	"$work/minivm" "$@" <"$channel.in" >"$channel.out" 2>"$channel.err" &
+	echo $! >"$channel.pid"
+	exec {vm_fd}>"$channel.in"
+	declare -g "vm_in_$name=$vm_fd"
+	exec {vm_fd}<"$channel.out"
+	declare -g "vm_out_$name=$vm_fd"
+	read -r line <&"$vm_fd" || { cat "$channel.err"; return 1; }
+	[ "${line%% *}" = ready ] || { echo "vm $name: $line"; return 1; }
+}
+
+vm()
+{
+	local name=$1 in=vm_in_$1 out=vm_out_$1 line
+	shift
+	echo "$*" >&"${!in}"
+	read -r line <&"${!out}" || { echo "vm $name has died: $(<"$work/vm.$name.err")"; return 1; }
+	[ "$line" = ok ] || echo "$line"
+}
+
+vm_pid()
+{
+	cat "$work/vm.$1.pid"
+}
+
+vm_kill()
+{
+	local in=vm_in_$1 out=vm_out_$1 pid fd
+	pid=$(vm_pid "$1")
+	kill -KILL "$pid"
+	wait "$pid" 2>/dev/null || true
+	fd=${!in}
+	exec {fd}>&-
+	fd=${!out}
+	exec {fd}<&-
+	rm -f "$work/vm.$1.in" "$work/vm.$1.out"
+}
+
+vm_shown()
+{
+	[ -e "$root/vms/$(vm_pid "$1")/reason" ]
+}
+
+vm_gone()
+{
+	[ ! -e "$root/vms/$(vm_pid "$1")" ]
+}
+
+get()
+{
+	attribute "$root/vms/$(vm_pid "$1")/$2"
+}
+
+set_()
+{
+	echo "$3" >"$root/vms/$(vm_pid "$1")/$2"
+}
+
+knob()
+{
+	if [ $# = 1 ]; then
+		attribute "$root/$1"
+	else
+		echo "$2" >"$root/$1"
+	fi
+}
+
+quick()
+{
+	knob sampling/period_ms 500
+	knob policy/balance_period_ms 1000
+}
+
+test_end()
+{
+	local status=${1:-$?} file
+	set +e
+	for file in "$work"/vm.*.pid; do
+		[ ! -e "$file" ] || kill -KILL "$(<"$file")" 2>/dev/null
+	done
+	wait 2>/dev/null
+	rm -f "$work"/vm.*
+	for file in "$work"/*; do
+		[ -d "$file" ] || continue
+		mountpoint -q "$file" || continue
+		find "$file" -mindepth 1 -delete
+		umount "$file" || status=1
+	done
+	[ ! -e "$root" ] || knobs_restore
+	exit "$status"
+}

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The smallest VMM: KVM guests whose working set is known to the page.
+ *
+ *   minivm [--memory MiB] [--backing anon|thp|shm|hugetlb|file:PATH] [--vms N]
+ *   minivm --cycles N [...]    make, run and destroy VMs, N times
+ *
+ * The guest is a dozen instructions in long mode: it reads one word of every
+ * page in a list, tells the VMM that it has passed, and begins again.  The list
+ * is the VMM's to write, so the fraction of its memory that the guest uses is
+ * exact.  All VMs of one process have the same list.
+ *
+ * Commands on stdin, one a line, each answered by one line:
+ *   touch PERCENT [scatter]   use that share: one piece, or pages all over
+ *   stop | run                no vCPU runs | all do
+ *   churn on|off              add and delete a memslot all the time
+ *   passes                    how often the list was walked, all VMs
+ *   drop                      destroy the VMs; the process stays
+ *   exit
+ * "ready SIZE_BYTES" is said first.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGE		4096UL
+#define HUGE		(2UL << 20)
+#define CODE		0x1000UL
+#define PML4		0x2000UL
+#define PDPT		0x3000UL
+#define PD		0x4000UL
+#define PARAMETERS	0x5000UL	/* u64 count, u64 passes */
+#define LIST		0x100000UL	/* u32 page numbers */
+#define CHURN_GPA	(4UL << 30)
+#define PAUSE_US	2000
+
+struct vm {
+	int fd, vcpu;
+	struct kvm_run *run;
+	uint8_t *memory;
+	pthread_t thread, churner;
+};
+
+static unsigned long memory_bytes = 64UL << 20;
+static const char *backing = "anon";
+static atomic_bool running = true, churning, leaving;
+static int kvm;
+
+/* mov r8,[count]; for (rcx = 0; rcx < r8; rcx++) read page list[rcx]; */
+static const uint8_t code[] = {
+	0x4c, 0x8b, 0x04, 0x25, 0x00, 0x50, 0x00, 0x00,	/* mov 0x5000,%r8 */
+	0x31, 0xc9,					/* xor %ecx,%ecx */
+	0x4c, 0x39, 0xc1,				/* 1: cmp %r8,%rcx */
+	0x73, 0x13,					/* jae 2f */
+	0x8b, 0x04, 0x8d, 0x00, 0x00, 0x10, 0x00,	/* mov 0x100000(,%rcx,4),%eax */
+	0x48, 0xc1, 0xe0, 0x0c,				/* shl $12,%rax */
+	0x48, 0x8b, 0x10,				/* mov (%rax),%rdx */
+	0x48, 0xff, 0xc1,				/* inc %rcx */
+	0xeb, 0xe8,					/* jmp 1b */
+	0x48, 0xff, 0x04, 0x25, 0x08, 0x50, 0x00, 0x00,	/* 2: incq 0x5008 */
+	0xe6, 0x10,					/* out %al,$0x10 */
+	0xeb, 0xd2,					/* jmp 0 */
+};
+
+static void die(const char *what)
+{
+	fprintf(stderr, "minivm: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int check(int result, const char *what)
+{
+	if (result < 0)
+		die(what);
+	return result;
+}
+
+static uint8_t *map_file(int fd)
+{
+	void *memory;
+
+	check(ftruncate(fd, memory_bytes), "size");
+	memory = mmap(NULL, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		die("mmap");
+	close(fd);
+	return memory;
+}
+
+static uint8_t *map_anonymous(bool huge)
+{
+	uint8_t *memory = mmap(NULL, memory_bytes + HUGE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		die("mmap");
+	memory += -(uintptr_t)memory & (HUGE - 1);
+	check(madvise(memory, memory_bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE),
+	      "madvise");
+	return memory;
+}
+
+static uint8_t *map_memory(int number)
+{
+	char path[PATH_MAX];
+
+	if (!strcmp(backing, "anon") || !strcmp(backing, "thp"))
+		return map_anonymous(backing[0] == 't');
+	if (!strcmp(backing, "shm"))
+		return map_file(check(memfd_create("minivm", 0), "memfd"));
+	if (!strcmp(backing, "hugetlb"))
+		return map_file(check(memfd_create("minivm", MFD_HUGETLB), "memfd"));
+	if (strncmp(backing, "file:", 5)) {
+		errno = EINVAL;
+		die(backing);
+	}
+	snprintf(path, sizeof(path), "%s.%d", backing + 5, number);
+	return map_file(check(open(path, O_RDWR | O_CREAT, 0600), path));
+}
+
+static uint64_t *word(struct vm *vm, unsigned long address)
+{
+	return (uint64_t *)(vm->memory + address);
+}
+
+/* Identity, 1 GiB in 2 MiB pages, all marked accessed so that nothing is written. */
+static void write_page_tables(struct vm *vm)
+{
+	*word(vm, PML4) = PDPT | 0x23;
+	*word(vm, PDPT) = PD | 0x23;
+	for (unsigned long i = 0; i < 512; i++)
+		*word(vm, PD + 8 * i) = i * HUGE | 0xe3;
+}
+
+/* All that KVM can give; without it a vCPU has no long mode. */
+static void set_cpuid(struct vm *vm)
+{
+	enum { ENTRIES = 256 };
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) +
+					  ENTRIES * sizeof(cpuid->entries[0]));
+
+	cpuid->nent = ENTRIES;
+	check(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid), "KVM_GET_SUPPORTED_CPUID");
+	check(ioctl(vm->vcpu, KVM_SET_CPUID2, cpuid), "KVM_SET_CPUID2");
+	free(cpuid);
+}
+
+static void set_registers(struct vm *vm)
+{
+	struct kvm_regs regs = { .rip = CODE, .rflags = 2 };
+	struct kvm_sregs sregs;
+
+	check(ioctl(vm->vcpu, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
+	sregs.cr3 = PML4;
+	sregs.cr4 = 1 << 5;			/* PAE */
+	sregs.cr0 = 1u << 31 | 1;		/* PG, PE */
+	sregs.efer = 1 << 10 | 1 << 8;		/* LMA, LME */
+	sregs.cs = (struct kvm_segment) {
+		.limit = ~0u, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1,
+	};
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = (struct kvm_segment) {
+		.limit = ~0u, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1,
+	};
+	check(ioctl(vm->vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
+	check(ioctl(vm->vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+}
+
+static void set_slot(struct vm *vm, unsigned int slot, unsigned long gpa,
+		     unsigned long bytes, void *memory)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot, .guest_phys_addr = gpa, .memory_size = bytes,
+		.userspace_addr = (uintptr_t)memory,
+	};
+
+	check(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region), "memslot");
+}
+
+static void vm_create(struct vm *vm, int number)
+{
+	int run_bytes = check(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "vCPU size");
+
+	vm->fd = check(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+	check(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL), "KVM_SET_TSS_ADDR");
+	vm->memory = map_memory(number);
+	memset(vm->memory, 1 + number, memory_bytes);
+	set_slot(vm, 0, 0, memory_bytes, vm->memory);
+	memcpy(vm->memory + CODE, code, sizeof(code));
+	write_page_tables(vm);
+	*word(vm, PARAMETERS) = *word(vm, PARAMETERS + 8) = 0;
+	vm->vcpu = check(ioctl(vm->fd, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
+	vm->run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu, 0);
+	if (vm->run == MAP_FAILED)
+		die("vCPU");
+	set_cpuid(vm);
+	set_registers(vm);
+}
+
+static void vm_destroy(struct vm *vm)
+{
+	munmap(vm->run, check(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "vCPU size"));
+	close(vm->vcpu);
+	close(vm->fd);
+	munmap(vm->memory, memory_bytes);
+}
+
+static void run_once(struct vm *vm)
+{
+	if (ioctl(vm->vcpu, KVM_RUN, 0) < 0 && errno != EINTR)
+		die("KVM_RUN");
+	if (vm->run->exit_reason != KVM_EXIT_IO && vm->run->exit_reason != KVM_EXIT_INTR) {
+		fprintf(stderr, "minivm: exit %u\n", vm->run->exit_reason);
+		exit(1);
+	}
+}
+
+static void *vcpu_thread(void *arg)
+{
+	while (!leaving) {
+		if (running)
+			run_once(arg);
+		usleep(PAUSE_US);
+	}
+	return NULL;
+}
+
+static void *churn_thread(void *arg)
+{
+	struct vm *vm = arg;
+
+	while (!leaving) {
+		if (churning) {
+			set_slot(vm, 1, CHURN_GPA, memory_bytes, vm->memory);
+			usleep(PAUSE_US);
+			set_slot(vm, 1, CHURN_GPA, 0, vm->memory);
+		}
+		usleep(PAUSE_US);
+	}
+	return NULL;
+}
+
+/* Pages in an order that depends on nothing but their number. */
+static uint32_t shuffled(uint32_t i, uint32_t pages)
+{
+	return (uint64_t)i * 2654435761u % pages;
+}
+
+static void touch(struct vm *vm, double percent, bool scatter)
+{
+	uint32_t pages = memory_bytes / PAGE, first = 2 * HUGE / PAGE;
+	uint32_t *list = (uint32_t *)(vm->memory + LIST);
+	uint64_t count = pages * percent / 100;
+
+	if (count > pages - first)
+		count = pages - first;
+	*(volatile uint64_t *)word(vm, PARAMETERS) = 0;
+	atomic_thread_fence(memory_order_seq_cst);
+	usleep(2 * PAUSE_US);
+	/* 2654435761 is prime to any number of pages that it does not divide */
+	for (uint32_t i = 0; i < count; i++)
+		list[i] = scatter ? shuffled(i, pages) : first + i;
+	atomic_thread_fence(memory_order_seq_cst);
+	*(volatile uint64_t *)word(vm, PARAMETERS) = count;
+}
+
+static uint64_t passes(struct vm *vms, int count)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < count; i++)
+		sum += *(volatile uint64_t *)word(&vms[i], PARAMETERS + 8);
+	return sum;
+}
+
+static bool command(struct vm *vms, int count, char *line)
+{
+	char how[16] = "", what[16] = "";
+	double percent;
+
+	if (sscanf(line, "touch %lf %15s", &percent, how) >= 1) {
+		for (int i = 0; i < count; i++)
+			touch(&vms[i], percent, !strcmp(how, "scatter"));
+	} else if (sscanf(line, "churn %15s", what) == 1) {
+		churning = !strcmp(what, "on");
+	} else if (!strncmp(line, "stop", 4)) {
+		running = false;
+	} else if (!strncmp(line, "run", 3)) {
+		running = true;
+	} else if (!strncmp(line, "passes", 6)) {
+		printf("passes %llu\n", (unsigned long long)passes(vms, count));
+		return true;
+	} else {
+		return false;
+	}
+	puts("ok");
+	return true;
+}
+
+static void drop(struct vm *vms, int count)
+{
+	if (leaving)
+		return;
+	leaving = true;
+	for (int i = 0; i < count; i++) {
+		pthread_join(vms[i].thread, NULL);
+		pthread_join(vms[i].churner, NULL);
+		vm_destroy(&vms[i]);
+	}
+}
+
+static void serve(int count)
+{
+	struct vm *vms = calloc(count, sizeof(*vms));
+	char line[128];
+
+	for (int i = 0; i < count; i++) {
+		vm_create(&vms[i], i);
+		pthread_create(&vms[i].thread, NULL, vcpu_thread, &vms[i]);
+		pthread_create(&vms[i].churner, NULL, churn_thread, &vms[i]);
+	}
+	printf("ready %lu\n", memory_bytes * count);
+	while (fgets(line, sizeof(line), stdin)) {
+		if (!strncmp(line, "drop", 4)) {
+			drop(vms, count);
+			puts("ok");
+		} else if (!command(vms, count, line)) {
+			break;
+		}
+	}
+	drop(vms, count);
+	free(vms);
+}
+
+static void cycle(int cycles)
+{
+	struct vm vm;
+
+	for (int i = 0; i < cycles; i++) {
+		vm_create(&vm, 0);
+		run_once(&vm);
+		vm_destroy(&vm);
+	}
+	printf("cycles %d\n", cycles);
+}
+
+int main(int argc, char **argv)
+{
+	int vms = 1, cycles = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (int i = 1; i + 1 < argc; i += 2) {
+		if (!strcmp(argv[i], "--memory"))
+			memory_bytes = strtoul(argv[i + 1], NULL, 10) << 20;
+		else if (!strcmp(argv[i], "--backing"))
+			backing = argv[i + 1];
+		else if (!strcmp(argv[i], "--vms"))
+			vms = atoi(argv[i + 1]);
+		else if (!strcmp(argv[i], "--cycles"))
+			cycles = atoi(argv[i + 1]);
+		else
+			return fprintf(stderr, "minivm: unknown option %s\n", argv[i]), 2;
+	}
+	if (memory_bytes < 8UL << 20 || memory_bytes > 1UL << 30 || vms < 1 || vms > 64)
+		return fprintf(stderr, "minivm: 8 to 1024 MiB, 1 to 64 VMs\n"), 2;
+	kvm = check(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
+	if (cycles)
+		cycle(cycles);
+	else
+		serve(vms);
+	return 0;
+}
