@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ballastctl doctor: what is wrong, and the one command that mends it.
+ *
+ * DOC: Each examination says one finding: well, wrong, or not to be seen from
+ * here (which is not wrong).  Nothing is changed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <uapi/linux/ballast.h>
+
+#include "../lib/domain_xml.h"
+#include "../lib/host.h"
+#include "../lib/virt.h"
+#include "ctl.h"
+
+enum verdict { WELL, WRONG, UNSEEN };
+
+struct doctor {
+	const struct ctl *ctl;
+	struct json_object *findings;
+	int wrong;
+};
+
+/* @mend: a command, or NULL; then what is found, in words. */
+__attribute__((format(printf, 5, 6)))
+static void find(struct doctor *doctor, const char *what, enum verdict verdict,
+		 const char *mend, const char *format, ...)
+{
+	static const char *const words[] = { "ok", "wrong", "unknown" };
+	struct json_object *finding = json_object_new_object();
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	doctor->wrong += verdict == WRONG;
+	json_object_object_add(finding, "check", json_object_new_string(what));
+	json_object_object_add(finding, "verdict", json_object_new_string(words[verdict]));
+	json_object_object_add(finding, "finding", json_object_new_string(text));
+	if (mend && verdict == WRONG)
+		json_object_object_add(finding, "mend", json_object_new_string(mend));
+	json_object_array_add(doctor->findings, finding);
+	if (doctor->ctl->json)
+		return;
+	printf("%-8s %-16s %s\n", words[verdict], what, text);
+	if (mend && verdict == WRONG)
+		printf("%-8s %-16s   %s\n", "", "", mend);
+}
+
+static bool host_has(const char *path)
+{
+	char full[512];
+
+	ballast_host_path(path, full, sizeof(full));
+	return !access(full, F_OK);
+}
+
+static bool module_is_there(const struct doctor *doctor)
+{
+	return !access(doctor->ctl->sysfs.root, F_OK);
+}
+
+static void examine_module(struct doctor *doctor)
+{
+	uint64_t version;
+
+	if (!module_is_there(doctor)) {
+		find(doctor, "module", WRONG, "modprobe ballast", "it is not loaded");
+		return;
+	}
+	find(doctor, "module", WELL, NULL, "loaded");
+	if (ballast_sysfs_read_u64(&doctor->ctl->sysfs, "abi_version", &version))
+		find(doctor, "abi", WRONG, "make install && modprobe -r ballast && modprobe ballast",
+		     "the module does not tell its version");
+	else if (version < BALLAST_ABI_VERSION ||
+		 !ballast_sysfs_present(&doctor->ctl->sysfs))
+		find(doctor, "abi", WRONG, "make install && modprobe -r ballast && modprobe ballast",
+		     "the module (version %" PRIu64 ") is older than these tools (%d)", version,
+		     BALLAST_ABI_VERSION);
+	else
+		find(doctor, "abi", WELL, NULL, "version %" PRIu64, version);
+}
+
+static void examine_mode(struct doctor *doctor)
+{
+	char mode[BALLAST_VALUE_MAX];
+
+	if (!ballast_sysfs_read(&doctor->ctl->sysfs, "policy/mode", mode))
+		find(doctor, "mode", WELL, NULL, "%s%s", mode, strcmp(mode, "observe") ? "" :
+		     ": targets are computed, nothing is moved");
+}
+
+static bool file_has_line(const char *path, const char *word)
+{
+	char full[512], *line = NULL;
+	bool found = false;
+	size_t room = 0;
+	FILE *f;
+
+	ballast_host_path(path, full, sizeof(full));
+	f = fopen(full, "r");
+	while (f && !found && getline(&line, &room, f) > 0)
+		found = strstr(line, word);
+	free(line);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static void examine_kvm(struct doctor *doctor)
+{
+	if (!host_has("/sys/module/kvm")) {
+		find(doctor, "kvm", WRONG, "modprobe -a kvm_intel kvm_amd",
+		     "KVM is not there: no VM, and nothing to measure");
+		return;
+	}
+	if (!file_has_line("/proc/kallsyms", "kvm_page_fault"))
+		find(doctor, "kvm", WRONG, "apt-get install linux-image-amd64",
+		     "this kernel's KVM lacks the tracepoint kvm_page_fault: idle memory "
+		     "cannot be measured");
+	else
+		find(doctor, "kvm", WELL, NULL, "loaded, with the tracepoint kvm_page_fault");
+}
+
+static void examine_mount(struct doctor *doctor)
+{
+	char directory[512];
+
+	if (host_first_ballastfs(directory, sizeof(directory)))
+		find(doctor, "mount", WRONG, "mkdir -p /run/ballast/vms && mount -t ballastfs "
+		     "-o size=50% none /run/ballast/vms",
+		     "no ballastfs is mounted: VMs are measured and ballooned, nothing is shared");
+	else
+		find(doctor, "mount", WELL, NULL, "ballastfs at %s", directory);
+}
+
+static void examine_backing(struct doctor *doctor)
+{
+	char directory[512] = "", mend[1200], mount[512];
+	int err = host_memory_backing_dir(directory, sizeof(directory));
+
+	if (host_first_ballastfs(mount, sizeof(mount)))
+		snprintf(mount, sizeof(mount), "/run/ballast/vms");
+	snprintf(mend, sizeof(mend), "echo 'memory_backing_dir = \"%s\"' >>/etc/libvirt/qemu.conf "
+		 "&& systemctl restart libvirtd", mount);
+	if (err && err != -ENODATA)
+		find(doctor, "libvirt", UNSEEN, NULL, "no /etc/libvirt/qemu.conf to read");
+	else if (err)
+		find(doctor, "libvirt", WRONG, mend,
+		     "memory_backing_dir is not set: adopted domains' memory would lie on disk");
+	else if (!host_is_ballastfs(directory))
+		find(doctor, "libvirt", WRONG, mend,
+		     "memory_backing_dir %s is not on a ballastfs", directory);
+	else
+		find(doctor, "libvirt", WELL, NULL, "memory_backing_dir is %s", directory);
+}
+
+static void examine_period(struct doctor *doctor, virDomainPtr domain)
+{
+	const char *name = virDomainGetName(domain);
+	char *xml = virDomainGetXMLDesc(domain, 0), mend[256];
+	unsigned int period = xml ? ballast_xml_stats_period(xml) : 0;
+
+	snprintf(mend, sizeof(mend), "virsh dommemstat %s --period 10 --live", name);
+	if (xml && !ballast_xml_has_balloon(xml))
+		find(doctor, "stats", WRONG, "virsh edit DOMAIN  # <memballoon model='virtio'/>",
+		     "%s has no balloon device", name);
+	else if (xml && !period)
+		find(doctor, "stats", WRONG, mend, "%s sends no statistics", name);
+	else if (xml)
+		find(doctor, "stats", WELL, NULL, "%s sends statistics every %u s", name, period);
+	free(xml);
+}
+
+static void examine_domains(struct doctor *doctor)
+{
+	virDomainPtr *list = NULL;
+	virConnectPtr conn;
+	int count, i;
+
+	ballast_virt_init();
+	conn = virConnectOpenReadOnly(doctor->ctl->uri);
+	if (!conn) {
+		find(doctor, "stats", UNSEEN, NULL, "libvirt (%s): %s", doctor->ctl->uri,
+		     ballast_virt_error());
+		return;
+	}
+	count = virConnectListAllDomains(conn, &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+	for (i = 0; i < count; i++) {
+		examine_period(doctor, list[i]);
+		virDomainFree(list[i]);
+	}
+	free(list);
+	virConnectClose(conn);
+}
+
+static void examine_balloon(struct doctor *doctor, const struct vm_view *vm)
+{
+	const char *state = vm->balloon_state;
+
+	if (!strcmp(state, "none"))
+		find(doctor, "balloon", WRONG, "modprobe virtio_balloon  # in the guest",
+		     "%s (%d): no device, or no driver in the guest", vm->name, (int)vm->pid);
+	else if (!strcmp(state, "stuck") || !strcmp(state, "uncooperative"))
+		find(doctor, "balloon", WRONG,
+		     "modprobe -r virtio_balloon && modprobe virtio_balloon  # in the guest",
+		     "%s (%d): %s, holds %s", vm->name, (int)vm->pid, state,
+		     size_text(vm->balloon_bytes));
+	else if (!strcmp(state, "unknown"))
+		find(doctor, "balloon", UNSEEN, NULL, "%s (%d): nobody has looked yet", vm->name,
+		     (int)vm->pid);
+	else
+		find(doctor, "balloon", WELL, NULL, "%s (%d): %s", vm->name, (int)vm->pid, state);
+}
+
+static void examine_balloons(struct doctor *doctor)
+{
+	struct vm_view *vms;
+	size_t count, i;
+
+	view_vms(doctor->ctl, &vms, &count);
+	for (i = 0; i < count; i++)
+		examine_balloon(doctor, &vms[i]);
+	free(vms);
+}
+
+static void examine_lockdown(struct doctor *doctor)
+{
+	char text[128];
+
+	if (ballast_host_read("/sys/kernel/security/lockdown", text, sizeof(text)) < 0) {
+		find(doctor, "lockdown", UNSEEN, NULL, "the kernel does not tell");
+		return;
+	}
+	if (strstr(text, "[none]"))
+		find(doctor, "lockdown", WELL, NULL, "none");
+	else if (module_is_there(doctor))
+		find(doctor, "lockdown", WELL, NULL, "on, and the module is signed");
+	else
+		find(doctor, "lockdown", WRONG, "/usr/src/linux-headers-$(uname -r)/scripts/sign-file "
+		     "sha256 MOK.priv MOK.der $(modinfo -n ballast)",
+		     "on (Secure Boot): the module must be signed with an enrolled key");
+}
+
+static void examine_ksm(struct doctor *doctor)
+{
+	char text[16];
+
+	if (ballast_host_read("/sys/kernel/mm/ksm/run", text, sizeof(text)) < 0)
+		find(doctor, "ksm", WELL, NULL, "the kernel has none");
+	else if (*text == '1')
+		find(doctor, "ksm", WRONG, "systemctl disable --now ksmtuned ksm; "
+		     "echo 2 >/sys/kernel/mm/ksm/run",
+		     "it runs as well: two that merge pages work against each other");
+	else
+		find(doctor, "ksm", WELL, NULL, "does not run");
+}
+
+static void examine_daemon(struct doctor *doctor)
+{
+	const char *directory = getenv("BALLAST_STATE_DIR");
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/lock",
+		 directory && *directory ? directory : "/run/ballastd");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || !flock(fd, LOCK_SH | LOCK_NB))
+		find(doctor, "ballastd", WRONG, "systemctl enable --now ballastd",
+		     "it does not run: nobody moves balloons");
+	else
+		find(doctor, "ballastd", WELL, NULL, "runs");
+	if (fd >= 0)
+		close(fd);
+}
+
+/** ctl_doctor() - ballastctl doctor */
+int ctl_doctor(struct ctl *ctl, int argc, char **argv)
+{
+	struct doctor doctor = { .ctl = ctl };
+	struct json_object *object;
+
+	(void)argv;
+	if (argc)
+		return CTL_USAGE;
+	doctor.findings = json_object_new_array();
+	examine_module(&doctor);
+	examine_mode(&doctor);
+	examine_kvm(&doctor);
+	examine_mount(&doctor);
+	examine_backing(&doctor);
+	examine_domains(&doctor);
+	examine_balloons(&doctor);
+	examine_lockdown(&doctor);
+	examine_ksm(&doctor);
+	examine_daemon(&doctor);
+	if (ctl->json) {
+		object = json_object_new_object();
+		json_object_object_add(object, "wrong", json_object_new_int(doctor.wrong));
+		json_object_object_add(object, "findings", doctor.findings);
+		print_json(object);
+	} else {
+		json_object_put(doctor.findings);
+	}
+	return doctor.wrong ? CTL_FAILED : CTL_OK;
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Does a balloon obey?
+ *
+ * DOC: Movement is measured from a mark, in steps: a guest that gives a page now
+ * and then is as stuck as one that gives none.  When a balloon has failed, the
+ * module plans without it and asks for what it holds already; that is no
+ * obedience.  Only movement clears a failure, and QEMU keeps the old request
+ * meanwhile, so that a driver that wakes up has something to do.
+ *
+ * Pure: no clock, no input or output.
+ */
+#include <string.h>
+
+#include "balloon.h"
+
+/**
+ * balloon_init() - begin to look at a balloon
+ * @balloon: to set up
+ * @driver: what the admin says
+ * @now_ms: the time
+ */
+void balloon_init(struct balloon *balloon, enum balloon_driver driver, uint64_t now_ms)
+{
+	memset(balloon, 0, sizeof(*balloon));
+	balloon->driver = driver;
+	balloon->device = true;
+	balloon->seen = driver == BALLOON_DRIVER_ASSUME;
+	balloon->born_ms = now_ms;
+	balloon->mark_ms = now_ms;
+}
+
+/** balloon_set_device() - QEMU says whether there is a device */
+void balloon_set_device(struct balloon *balloon, bool present)
+{
+	balloon->device = present;
+}
+
+/** balloon_driver_seen() - the guest sent statistics */
+void balloon_driver_seen(struct balloon *balloon)
+{
+	balloon->seen = true;
+}
+
+/**
+ * balloon_freeze() - the VM stops or goes on, migrates or is done
+ * @balloon: its balloon
+ * @frozen: it must not be asked
+ * @now_ms: the time
+ *
+ * Time that a VM stands still is not held against it.
+ */
+void balloon_freeze(struct balloon *balloon, bool frozen, uint64_t now_ms)
+{
+	if (balloon->frozen && !frozen)
+		balloon->mark_ms = now_ms;
+	balloon->frozen = frozen;
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/**
+ * balloon_holds() - what the balloon holds now
+ * @balloon: the balloon
+ * @bytes: what QEMU says
+ * @now_ms: the time
+ */
+void balloon_holds(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
+{
+	uint64_t before = distance(balloon->mark_bytes, balloon->asked_bytes);
+	uint64_t after = distance(bytes, balloon->asked_bytes);
+
+	if (bytes && !balloon->held_bytes)
+		balloon->seen = true;
+	balloon->held_bytes = bytes;
+	if (!balloon->asked) {
+		balloon->mark_bytes = bytes;
+		return;
+	}
+	if (after < BALLOON_STEP_BYTES)
+		balloon->asked = false;
+	else if (after + BALLOON_STEP_BYTES > before)
+		return;
+	balloon->seen = true;
+	balloon->failed = false;
+	balloon->mark_bytes = bytes;
+	balloon->mark_ms = now_ms;
+}
+
+static bool has_driver(const struct balloon *balloon)
+{
+	return balloon->device && balloon->seen && balloon->driver != BALLOON_DRIVER_IGNORE;
+}
+
+/**
+ * balloon_should_ask() - is a target worth to be passed on to QEMU?
+ * @balloon: the balloon
+ * @bytes: what it should hold
+ * @now_ms: the time
+ */
+bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
+{
+	bool stuck = balloon->failed || (balloon->asked &&
+		     now_ms - balloon->mark_ms >= BALLOON_STUCK_MS);
+
+	if (!has_driver(balloon) || balloon->frozen)
+		return false;
+	if (stuck && distance(bytes, balloon->held_bytes) < BALLOON_STEP_BYTES)
+		return false;
+	return bytes != (balloon->asked ? balloon->asked_bytes : balloon->held_bytes);
+}
+
+/**
+ * balloon_ask() - QEMU has been asked
+ * @balloon: the balloon
+ * @bytes: what it should hold
+ * @now_ms: the time
+ *
+ * A balloon that is late does not get more time by being asked for more.
+ */
+void balloon_ask(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
+{
+	bool same_way = balloon->asked && (bytes > balloon->held_bytes) ==
+					  (balloon->asked_bytes > balloon->held_bytes);
+
+	balloon->asked_bytes = bytes;
+	if (!same_way) {
+		balloon->mark_bytes = balloon->held_bytes;
+		balloon->mark_ms = now_ms;
+	}
+	balloon->asked = distance(bytes, balloon->held_bytes) >= BALLOON_STEP_BYTES;
+}
+
+/**
+ * balloon_state() - what to tell the module
+ * @balloon: the balloon
+ * @now_ms: the time
+ */
+enum balloon_state balloon_state(struct balloon *balloon, uint64_t now_ms)
+{
+	uint64_t late_ms = balloon->asked ? now_ms - balloon->mark_ms : 0;
+
+	if (!balloon->device || balloon->driver == BALLOON_DRIVER_IGNORE)
+		return BALLOON_NONE;
+	if (balloon->frozen)
+		return BALLOON_FROZEN;
+	if (!balloon->seen)
+		return now_ms - balloon->born_ms >= BALLOON_GRACE_MS ? BALLOON_NONE :
+								       BALLOON_UNKNOWN;
+	if (late_ms >= BALLOON_UNCOOPERATIVE_MS)
+		balloon->failed = true;
+	if (balloon->failed)
+		return BALLOON_UNCOOPERATIVE;
+	return late_ms >= BALLOON_STUCK_MS ? BALLOON_STUCK : BALLOON_OK;
+}
+
+/** balloon_waits() - may the state change by time alone? */
+bool balloon_waits(const struct balloon *balloon)
+{
+	return balloon->device && !balloon->frozen &&
+	       (!balloon->seen || (balloon->asked && !balloon->failed));
+}
+
+/** balloon_state_token() - @state as sysfs has it */
+const char *balloon_state_token(enum balloon_state state)
+{
+	static const char *const tokens[BALLOON_STATES] = {
+		[BALLOON_UNKNOWN] = "unknown",
+		[BALLOON_OK] = "ok",
+		[BALLOON_NONE] = "none",
+		[BALLOON_STUCK] = "stuck",
+		[BALLOON_UNCOOPERATIVE] = "uncooperative",
+		[BALLOON_FROZEN] = "frozen",
+	};
+
+	return tokens[state];
+}

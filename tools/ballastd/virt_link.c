@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The way by libvirt.
+ *
+ * DOC: Domains come and go by lifecycle events; the list is read once a
+ * connection.  Statistics of all domains are one call a period, and what that
+ * call shows and nobody knows yet is taken in: an event that was lost costs one
+ * period.  When libvirtd goes, its domains go on running; they are found again,
+ * as they are then, when it is back.
+ *
+ * Calls wait for libvirtd's answer.  Statistics are asked for with NOWAIT, so that
+ * a domain busy with a job does not hold up the others.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libvirt/virterror.h>
+
+#include "../lib/domain_xml.h"
+#include "../lib/log.h"
+#include "../lib/virt.h"
+#include "daemon.h"
+
+#define BACKOFF_FIRST_MS	1000
+#define BACKOFF_MOST_MS		30000
+#define KEEPALIVE_S		5
+#define KEEPALIVE_COUNT		3
+#define STATS_GROUPS		(VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON)
+#define EVENTS			4
+
+/**
+ * struct domain - one that runs
+ * @uuid: key
+ * @next: in link->domains
+ * @back: what points to this one
+ * @link: all of them
+ * @handle: libvirt's
+ * @pid: of QEMU
+ * @job: a migration, a save or a dump is under way
+ * @running: neither paused nor shut off
+ */
+struct domain {
+	unsigned char uuid[VIR_UUID_BUFLEN];
+	struct domain *next, **back;
+	struct virt_link *link;
+	virDomainPtr handle;
+	pid_t pid;
+	bool job;
+	bool running;
+};
+
+struct virt_link {
+	struct daemon *daemon;
+	virConnectPtr conn;
+	bool lost;	/* libvirt said so; closed at the next tick */
+	int events[EVENTS];
+	void *by_uuid;
+	struct domain *domains;
+	uint64_t retry_ms;
+	uint64_t backoff_ms;
+};
+
+static int compare_uuid(const void *a, const void *b)
+{
+	const struct domain *x = a, *y = b;
+
+	return memcmp(x->uuid, y->uuid, VIR_UUID_BUFLEN);
+}
+
+static struct domain *find(struct virt_link *link, virDomainPtr handle)
+{
+	struct domain key, **found;
+
+	if (virDomainGetUUID(handle, key.uuid) < 0)
+		return NULL;
+	found = tfind(&key, &link->by_uuid, compare_uuid);
+	return found ? *found : NULL;
+}
+
+static struct vm *vm_of(const struct domain *domain)
+{
+	struct vm *vm = vm_find(domain->link->daemon, domain->pid);
+
+	return vm && vm->link_context == domain ? vm : NULL;
+}
+
+static void read_job(struct domain *domain)
+{
+	virDomainJobInfo info;
+
+	if (virDomainGetJobInfo(domain->handle, &info) == 0)
+		domain->job = info.type == VIR_DOMAIN_JOB_BOUNDED ||
+			      info.type == VIR_DOMAIN_JOB_UNBOUNDED;
+}
+
+static void freeze(const struct domain *domain)
+{
+	struct vm *vm = vm_of(domain);
+
+	if (vm)
+		vm_freeze(vm, domain->job || !domain->running);
+}
+
+/* A migration may have begun since the last look. */
+static int set_ram(struct vm *vm, uint64_t bytes)
+{
+	struct domain *domain = vm->link_context;
+
+	read_job(domain);
+	if (domain->job) {
+		balloon_freeze(&vm->balloon, true, daemon_now_ms());
+		return -EBUSY;
+	}
+	if (ballast_virt_set_ram(domain->handle, bytes)) {
+		log_warning("%s: %s", vm->name, ballast_virt_error());
+		return -EIO;
+	}
+	return 0;
+}
+
+/* libvirt knows it from QEMU's events: no question to QEMU */
+static void read_balloon(struct domain *domain, struct vm *vm)
+{
+	virDomainInfo info;
+
+	if (virDomainGetInfo(domain->handle, &info) < 0)
+		return;
+	domain->running = info.state == VIR_DOMAIN_RUNNING ||
+			  info.state == VIR_DOMAIN_BLOCKED;
+	vm_balloon_is(vm, (uint64_t)info.maxMem << 10, (uint64_t)info.memory << 10);
+}
+
+static void refresh(struct vm *vm)
+{
+	read_balloon(vm->link_context, vm);
+}
+
+static const struct link_ops ops = { .set_ram = set_ram, .refresh = refresh };
+
+static void read_metadata(const struct domain *domain, struct vm *vm)
+{
+	struct ballast_settings settings;
+	char why[256];
+	int err;
+
+	err = ballast_virt_settings(domain->handle, &settings, why, sizeof(why));
+	if (err)
+		log_warning("%s: its metadata: %s", vm->name, why);
+	if (err != -EIO)
+		vm_set_metadata(vm, &settings);
+}
+
+static void set_period(const struct domain *domain, const struct vm *vm)
+{
+	const struct daemon *daemon = domain->link->daemon;
+
+	if (daemon->dry_run) {
+		log_notice("would have %s send statistics", vm->name);
+		return;
+	}
+	if (virDomainSetMemoryStatsPeriod(domain->handle, (int)daemon->config.stats_period_s,
+					  VIR_DOMAIN_AFFECT_LIVE) < 0)
+		log_info("%s: no statistics of the guest: %s", vm->name,
+			 ballast_virt_error());
+}
+
+static void read_device(const struct domain *domain, struct vm *vm)
+{
+	char *xml = virDomainGetXMLDesc(domain->handle, 0);
+
+	if (xml)
+		balloon_set_device(&vm->balloon, ballast_xml_has_balloon(xml));
+	free(xml);
+}
+
+static void take_report(struct domain *domain, virDomainStatsRecordPtr record)
+{
+	struct ballast_virt_report report;
+	struct vm *vm = vm_of(domain);
+
+	if (!vm)
+		return;
+	ballast_virt_read_report(record, &report);
+	domain->running = report.running;
+	vm_freeze(vm, domain->job || !domain->running);
+	if (report.ram_bytes && report.present_bytes)
+		vm_balloon_is(vm, report.ram_bytes, report.present_bytes);
+	else
+		read_balloon(domain, vm);
+	vm_guest_says(vm, &report.stats);
+}
+
+static void read_first_report(struct domain *domain)
+{
+	virDomainPtr list[] = { domain->handle, NULL };
+	virDomainStatsRecordPtr *records = NULL;
+
+	if (virDomainListGetStats(list, STATS_GROUPS, &records,
+				  VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT) > 0)
+		take_report(domain, records[0]);
+	virDomainStatsRecordListFree(records);
+}
+
+static void forget(struct domain *domain)
+{
+	struct vm *vm = vm_of(domain);
+
+	if (vm)
+		vm_unlink(vm);
+	tdelete(domain, &domain->link->by_uuid, compare_uuid);
+	*domain->back = domain->next;
+	if (domain->next)
+		domain->next->back = domain->back;
+	virDomainFree(domain->handle);
+	free(domain);
+}
+
+static struct domain *add(struct virt_link *link, virDomainPtr handle, pid_t pid)
+{
+	struct domain *domain = calloc(1, sizeof(*domain));
+
+	if (!domain)
+		return NULL;
+	if (virDomainGetUUID(handle, domain->uuid) < 0 || virDomainRef(handle) < 0) {
+		free(domain);
+		return NULL;
+	}
+	domain->link = link;
+	domain->handle = handle;
+	domain->pid = pid;
+	domain->running = true;
+	if (!tsearch(domain, &link->by_uuid, compare_uuid)) {
+		virDomainFree(handle);
+		free(domain);
+		return NULL;
+	}
+	domain->next = link->domains;
+	domain->back = &link->domains;
+	if (domain->next)
+		domain->next->back = &domain->next;
+	link->domains = domain;
+	return domain;
+}
+
+/* A domain runs: find its process, and all that is to be known. */
+static void started(struct virt_link *link, virDomainPtr handle)
+{
+	struct domain *domain = find(link, handle);
+	char why[256];
+	struct vm *vm;
+	pid_t pid;
+
+	if (ballast_virt_pid(handle, &pid, why, sizeof(why))) {
+		log_info("%s: %s", virDomainGetName(handle), why);
+		return;
+	}
+	if (domain && domain->pid == pid)
+		return;
+	if (domain)
+		forget(domain);
+	vm = vm_get(link->daemon, pid);
+	domain = vm ? add(link, handle, pid) : NULL;
+	if (!domain)
+		return;
+	if (vm->link)
+		log_warning("%s: libvirt's, but a QMP socket led to it first", vm->name);
+	vm_link(vm, virDomainGetName(handle), &ops, domain);
+	read_job(domain);
+	read_device(domain, vm);
+	read_metadata(domain, vm);
+	set_period(domain, vm);
+	read_balloon(domain, vm);
+	read_first_report(domain);
+	vm_ready(vm);
+	freeze(domain);
+}
+
+static int on_lifecycle(virConnectPtr conn, virDomainPtr handle, int event, int detail,
+			void *context)
+{
+	struct virt_link *link = context;
+	struct domain *domain = find(link, handle);
+
+	(void)conn;
+	(void)detail;
+	switch (event) {
+	case VIR_DOMAIN_EVENT_STARTED:
+		started(link, handle);
+		break;
+	case VIR_DOMAIN_EVENT_STOPPED:
+	case VIR_DOMAIN_EVENT_CRASHED:
+		if (domain)
+			forget(domain);
+		break;
+	case VIR_DOMAIN_EVENT_SUSPENDED:
+	case VIR_DOMAIN_EVENT_RESUMED:
+		if (!domain)
+			break;
+		domain->running = event == VIR_DOMAIN_EVENT_RESUMED;
+		read_job(domain);
+		freeze(domain);
+		break;
+	}
+	return 0;
+}
+
+static void on_balloon(virConnectPtr conn, virDomainPtr handle, unsigned long long kib,
+		       void *context)
+{
+	struct domain *domain = find(context, handle);
+	struct vm *vm = domain ? vm_of(domain) : NULL;
+
+	(void)conn;
+	if (vm)
+		vm_balloon_is(vm, 0, (uint64_t)kib << 10);
+}
+
+static void on_metadata(virConnectPtr conn, virDomainPtr handle, int type,
+			const char *namespace, void *context)
+{
+	struct domain *domain = find(context, handle);
+	struct vm *vm = domain ? vm_of(domain) : NULL;
+
+	(void)conn;
+	(void)type;
+	if (vm && (!namespace || !strcmp(namespace, BALLAST_XMLNS)))
+		read_metadata(domain, vm);
+}
+
+static void on_job(virConnectPtr conn, virDomainPtr handle, virTypedParameterPtr params,
+		   int count, void *context)
+{
+	struct domain *domain = find(context, handle);
+
+	(void)conn;
+	(void)params;
+	(void)count;
+	if (!domain)
+		return;
+	domain->job = false;
+	freeze(domain);
+}
+
+static void on_close(virConnectPtr conn, int reason, void *context)
+{
+	struct virt_link *link = context;
+
+	(void)conn;
+	(void)reason;
+	link->lost = true;
+}
+
+static void register_events(struct virt_link *link)
+{
+	static const struct {
+		int id;
+		virConnectDomainEventGenericCallback callback;
+	} wanted[EVENTS] = {
+		{ VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle) },
+		{ VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_balloon) },
+		{ VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_metadata) },
+		{ VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job) },
+	};
+	int i;
+
+	for (i = 0; i < EVENTS; i++) {
+		link->events[i] = virConnectDomainEventRegisterAny(link->conn, NULL,
+				wanted[i].id, wanted[i].callback, link, NULL);
+		if (link->events[i] < 0)
+			log_warning("libvirt has no event %d: %s", wanted[i].id,
+				    ballast_virt_error());
+	}
+}
+
+static void take_all(struct virt_link *link)
+{
+	virDomainPtr *list = NULL;
+	int count, i;
+
+	count = virConnectListAllDomains(link->conn, &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+	for (i = 0; i < count; i++) {
+		started(link, list[i]);
+		virDomainFree(list[i]);
+	}
+	free(list);
+}
+
+static void disconnect(struct virt_link *link)
+{
+	int i;
+
+	while (link->domains)
+		forget(link->domains);
+	for (i = 0; i < EVENTS; i++)
+		if (link->events[i] >= 0)
+			virConnectDomainEventDeregisterAny(link->conn, link->events[i]);
+	virConnectUnregisterCloseCallback(link->conn, on_close);
+	virConnectClose(link->conn);
+	link->conn = NULL;
+	link->lost = false;
+}
+
+static void connect_to_libvirt(struct virt_link *link)
+{
+	const char *uri = link->daemon->config.libvirt_uri;
+
+	link->conn = virConnectOpen(uri);
+	if (!link->conn) {
+		if (link->backoff_ms == BACKOFF_FIRST_MS)
+			log_warning("libvirt (%s): %s; trying again", uri,
+				    ballast_virt_error());
+		link->retry_ms = daemon_now_ms() + link->backoff_ms;
+		link->backoff_ms *= 2;
+		if (link->backoff_ms > BACKOFF_MOST_MS)
+			link->backoff_ms = BACKOFF_MOST_MS;
+		return;
+	}
+	log_notice("connected to libvirt (%s)", uri);
+	link->backoff_ms = BACKOFF_FIRST_MS;
+	virConnectRegisterCloseCallback(link->conn, on_close, link, NULL);
+	virConnectSetKeepAlive(link->conn, KEEPALIVE_S, KEEPALIVE_COUNT);
+	/* first the events, then the list: nothing falls between */
+	register_events(link);
+	take_all(link);
+}
+
+/** virt_link_new() - connect, now or later; NULL without memory */
+struct virt_link *virt_link_new(struct daemon *daemon)
+{
+	struct virt_link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return NULL;
+	link->daemon = daemon;
+	link->backoff_ms = BACKOFF_FIRST_MS;
+	ballast_virt_init();
+	connect_to_libvirt(link);
+	return link;
+}
+
+/** virt_link_tick() - time has passed: see whether libvirtd is still there */
+void virt_link_tick(struct virt_link *link)
+{
+	if (link->conn && (link->lost || virConnectIsAlive(link->conn) == 0)) {
+		log_warning("libvirt is gone: waiting for it");
+		disconnect(link);
+		link->retry_ms = daemon_now_ms() + link->backoff_ms;
+	}
+	if (!link->conn && daemon_now_ms() >= link->retry_ms)
+		connect_to_libvirt(link);
+}
+
+/** virt_link_statistics() - a statistics period is over */
+void virt_link_statistics(struct virt_link *link)
+{
+	virDomainStatsRecordPtr *records = NULL;
+	struct domain *domain, *next;
+	struct vm *vm;
+	int count, i;
+
+	if (!link->conn)
+		return;
+	for (domain = link->domains; domain; domain = domain->next)
+		read_job(domain);
+	count = virConnectGetAllDomainStats(link->conn, STATS_GROUPS, &records,
+					    VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE |
+					    VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+	for (i = 0; i < count; i++) {
+		domain = find(link, records[i]->dom);
+		if (domain)
+			take_report(domain, records[i]);
+		else
+			started(link, records[i]->dom);
+	}
+	virDomainStatsRecordListFree(records);
+	if (count >= 0)
+		return;
+	/* a driver without statistics */
+	for (domain = link->domains; domain; domain = next) {
+		next = domain->next;
+		vm = vm_of(domain);
+		if (vm)
+			read_balloon(domain, vm);
+	}
+}
+
+/** virt_link_free() - at the end */
+void virt_link_free(struct virt_link *link)
+{
+	if (!link)
+		return;
+	if (link->conn)
+		disconnect(link);
+	free(link);
+}
