@@ -12,8 +12,13 @@
 #     --prealloc                   QEMU touches all memory first
 #     --workload SPEC              what it does; see guest/init.c
 #     --module NAME|FILE.ko        it loads: virtio_balloon, virtio_blk, or a file
+#     --file FILE                  in its /modules, not loaded
+#     --commands                   guest_command works
 #     --qemu-arg ARG               one more argument for QEMU
+#     --no-drivers                 it loads no module for the devices of --qemu-arg
 #     --append STRING              more kernel parameters
+#   guest_swap_disk FILE MIB       prints --qemu-arg options for guest_start: a new
+#                                  disk that --workload swap=1 swaps to
 #   guest_wait_ready NAME [S]      its memory is filled
 #   guest_check NAME [S]           fails if it died, found an error, or said
 #                                  nothing for S seconds
@@ -22,8 +27,11 @@
 #   guest_stop NAME, guests_stop_all
 #   guest_hmp NAME COMMAND...      one line for QEMU's monitor, e.g. balloon 64
 #   guest_qmp NAME JSON            one QMP command; prints the answers
+#   guest_command NAME COMMAND...  has it obey guest/commands.c; prints its answer,
+#                                  fails if that is not "ok" (--commands)
 #   guest_counter NAME KEY         last value it said: pass, verified_pages,
-#                                  dirtied_pages, hot_reads, uptime_ms
+#                                  dirtied_pages, hot_reads, disk_checks, uptime_ms;
+#                                  with swap=1 swap_in_pages, swap_out_pages, oom_kills
 #   guest_said NAME              all it said, whole lines only
 #   guest_pid NAME, guest_log NAME (path of its serial log), guests_list
 #   guests_wait_until S FUNCTION...  until FUNCTION returns 0; fails with 1 after
@@ -73,7 +81,9 @@ guests_error()
 guest_start()
 {
 	local name=$1 memory=128 cpus=1 kernel='' backing=anon backing_options=''
-	local prealloc=off workload='' append='' modules='' extra=() files=() boot dir
+	local prealloc=off workload='' append='' append_own='' modules='' drivers='' no_drivers=''
+	local extra=() files=() boot dir
+	dir=$guests_dir/$name
 	shift
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -84,21 +94,29 @@ guest_start()
 		--backing-option) backing_options+=,$2; shift ;;
 		--prealloc) prealloc=on ;;
 		--workload) workload=$2; shift ;;
+		--file) files+=("$2"); shift ;;
+		--commands) append_own=' ballast.commands=1'
+			extra+=(-chardev "socket,id=commands,path=$dir/commands,server=on,wait=off"
+				-serial chardev:commands) ;;
 		--module) modules+=,${2##*/}; [ ! -f "$2" ] || files+=("$2"); shift ;;
 		--qemu-arg)
 			extra+=("$2")
 			# devices a guest has no driver for are of no use to a test
 			case $2 in
-			virtio-balloon*) modules+=,virtio_pci,virtio_balloon ;;
-			virtio-blk*) modules+=,virtio_pci,virtio_blk ;;
+			# which driver has a balloon is the test's choice, if it makes one
+			virtio-balloon*)
+				drivers+=,virtio_pci
+				case $modules in *balloon*) ;; *) drivers+=,virtio_balloon ;; esac ;;
+			virtio-blk*) drivers+=,virtio_pci,virtio_blk ;;
 			esac
 			shift ;;
+		--no-drivers) no_drivers=1 ;;
 		--append) append=$2; shift ;;
 		*) guests_error "$name" "guest_start: unknown option $1"; return 1 ;;
 		esac
 		shift
 	done
-	dir=$guests_dir/$name
+	[ -n "$no_drivers" ] || modules=$drivers$modules
 	if guest_pid "$name" >/dev/null 2>&1; then
 		guests_error "$name" "is running already"
 		return 1
@@ -143,11 +161,19 @@ guest_start()
 		-kernel "${boot[0]}" -initrd "${boot[1]}" \
 		-append "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable random.trust_cpu=on pci=noearly \
 cryptomgr.notests ballast.name=$name${workload:+ ballast.workload=$workload}\
-${modules:+ ballast.modules=${modules#,}} $append" \
+${modules:+ ballast.modules=${modules#,}}$append_own $append" \
 		"${extra[@]}" </dev/null >"$dir/qemu.out" 2>"$dir/qemu.err" 3>&- 4>&- &
 	echo $! >"$dir/pid"
 	date +%s >"$dir/started"
 	disown
+}
+
+guest_swap_disk()
+{
+	rm -f "$1"
+	truncate -s "${2}M" "$1" && mkswap "$1" >/dev/null || return 1
+	printf -- '--qemu-arg\n%s\n' -drive "file=$1,if=none,id=swap,format=raw" \
+		-device virtio-blk-pci,drive=swap
 }
 
 guest_log()
@@ -279,6 +305,36 @@ guest_qmp()
 {
 	{ echo '{"execute":"qmp_capabilities"}'; echo "$2"; sleep 0.3; } |
 		socat -t 2 - "UNIX-CONNECT:$guests_dir/$1/qmp" | tail -n +3
+}
+
+# A serial port takes a few bytes at a time, and QEMU drops the rest when the
+# connection ends: it is kept until the answer is there.
+guest_command()
+{
+	local name=$1 number limit=${GUEST_COMMAND_SECONDS:-60} answer status=0
+	shift
+	number=$(($(cat "$guests_dir/$name/answers" 2>/dev/null || echo 0) + 1))
+	echo "$number" >"$guests_dir/$name/answers"
+	{ echo "$number $*"; guests_wait_until "$limit" guest_has_answered "$name" "$number"; } |
+		socat -u - "UNIX-CONNECT:$guests_dir/$name/commands"
+	guest_has_answered "$name" "$number" || status=$?
+	if [ $status != 0 ]; then
+		guests_error "$name" "no answer to '$*' in $(guests_seconds "$limit") s"
+		return 1
+	fi
+	answer=$(guest_said "$name" | sed -n "s/^BALLAST-GUEST $name answer $number //p")
+	case $answer in
+	ok) ;;
+	ok\ *) echo "${answer#ok }" ;;
+	*) echo "$answer"; return 1 ;;
+	esac
+}
+
+guest_has_answered()
+{
+	guest_said "$1" | grep -aq "^BALLAST-GUEST $1 answer $2 " && return 0
+	guest_pid "$1" >/dev/null || return 2
+	return 1
 }
 
 guest_is_gone()

@@ -11,7 +11,9 @@
  * The kernel command line says what to do:
  *
  *   ballast.name=NAME
- *   ballast.modules=NAME,...      loaded, each with what it needs
+ *   ballast.modules=NAME,...      loaded, each with what it needs; NAME.KEY=VALUE
+ *                                 on the command line is a parameter of a file NAME.ko
+ *   ballast.commands=1            obey commands.c's commands
  *   ballast.workload=KEY=VALUE,...
  *     identical=MiB  the same in every guest with the same seed=
  *     unique=MiB     different in every guest, incompressible
@@ -22,10 +24,16 @@
  *     rate=N         pages checked a second (5000)
  *     gap=S          seconds between two passes of checking (0)
  *     seed=N         (1)
+ *     disk=MiB       written to /dev/vda and read again, by direct I/O, all the time
+ *     swap=1         /dev/vda is swap space (guests.sh: guest_swap_disk); what was
+ *                    swapped, and OOM kills, are then reported
+ *     grow=MiB       as unique, but filled only when a line comes in on /dev/ttyS1,
+ *                    as fast as it goes; from then on checked like the rest
  *     corrupt=1      flip one byte after filling: the harness must notice
  *
  * On the serial console (for guests.sh): "BALLAST-GUEST name" followed by
- * "ready", "ok key=value...", "MISMATCH key=value..." or "error ...".
+ * "ready", "grows", "grown", "ok key=value...", "MISMATCH key=value..." or
+ * "error ...".
  * After a MISMATCH the guest stands still, so that its memory can be looked at.
  */
 #define _GNU_SOURCE
@@ -40,10 +48,13 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "commands.h"
 
 #define PAGE 4096
 #define WORDS (PAGE / sizeof(uint64_t))
@@ -51,10 +62,13 @@
 #define TICK_MS 20
 #define REPORT_MS 2000
 #define HOT_MS 100
+#define DISK_MS 10
+#define GROW_PAGES PAGES_PER_MIB	/* a tick, so that it goes on reporting */
 
-enum kind { IDENTICAL, UNIQUE, TEXT, ZERO, KINDS };
+/* In the order in which they lie: the last is not there from the start. */
+enum kind { IDENTICAL, UNIQUE, TEXT, ZERO, GROWN, KINDS };
 
-static const char *const kind_names[KINDS] = { "identical", "unique", "text", "zero" };
+static const char *const kind_names[KINDS] = { "identical", "unique", "text", "zero", "grow" };
 
 static struct {
 	char name[64];
@@ -64,12 +78,15 @@ static struct {
 	uint64_t rate;
 	uint64_t gap_s;
 	uint64_t seed;
+	uint64_t disk_pages;
+	int swap;
 	int corrupt;
 } conf = { .name = "?", .rate = 5000, .seed = 1 };
 
 static uint64_t *memory;	/* all regions, one after the other */
 static uint32_t *generation;	/* of each page; 0 is as filled */
-static uint64_t total_pages;
+static uint64_t total_pages;	/* filled */
+static uint64_t first_pages;	/* filled from the start */
 static uint64_t guest_seed;	/* of what differs between guests */
 static int console = -1;
 
@@ -79,7 +96,8 @@ static struct {
 	uint64_t dirtied;
 } count;
 
-static volatile uint64_t hot_reads;
+static volatile uint64_t hot_reads, disk_checks;
+static volatile int grow_ordered;
 
 static void report(const char *format, ...)
 {
@@ -258,7 +276,7 @@ static void dirty_some(uint64_t elapsed_ms)
 {
 	static uint64_t owed;	/* thousandths of a page */
 	static uint64_t random_state;
-	uint64_t changeable = total_pages - conf.pages[ZERO];
+	uint64_t changeable = first_pages - conf.pages[ZERO];
 	uint64_t page;
 
 	if (!changeable)
@@ -319,6 +337,110 @@ static void *keep_hot(void *unused)
 	return unused;
 }
 
+/* The next page to write from, to read into, and to use of the disk. */
+static void check_disk(int fd, uint64_t *from, uint64_t *into, uint64_t page, uint64_t place)
+{
+	uint64_t start = start_of(IDENTICAL, page, 0);
+	unsigned int i;
+
+	if (pwrite(fd, from + page * WORDS, PAGE, place * PAGE) != PAGE ||
+	    pread(fd, into + place * WORDS, PAGE, place * PAGE) != PAGE) {
+		report("error disk page %llu: %s", (unsigned long long)place, strerror(errno));
+		stand_still();
+	}
+	for (i = 0; i < WORDS; i++) {
+		if (into[place * WORDS + i] == word_of(IDENTICAL, start, i))
+			continue;
+		report("MISMATCH disk page=%llu from=%llu word=%u", (unsigned long long)place,
+		       (unsigned long long)page, i);
+		stand_still();
+	}
+	disk_checks++;
+}
+
+/*
+ * What is written is the same in every guest and what is read is a copy of it: the
+ * host may have shared either when the device comes to it.
+ */
+static void *use_disk(void *unused)
+{
+	size_t size = conf.disk_pages * PAGE;
+	int fd = open("/dev/vda", O_RDWR | O_DIRECT | O_CLOEXEC);
+	uint64_t *from = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t page, round, i;
+
+	if (fd < 0 || from == MAP_FAILED) {
+		report("error /dev/vda: %s", strerror(errno));
+		stand_still();
+	}
+	for (page = 0; page < conf.disk_pages; page++)
+		for (i = 0; i < WORDS; i++)
+			from[page * WORDS + i] = word_of(IDENTICAL,
+				start_of(IDENTICAL, page, 0), i);
+	for (round = 0; ; round++)
+		for (page = 0; page < conf.disk_pages; page++) {
+			check_disk(fd, from, from + conf.disk_pages * WORDS, page,
+				   (page + round) % conf.disk_pages);
+			sleep_ms(DISK_MS);
+		}
+	return unused;
+}
+
+static void *await_order(void *unused)
+{
+	int fd = open("/dev/ttyS1", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	char line[16];
+
+	if (fd < 0 || read(fd, line, sizeof(line)) <= 0) {
+		report("error /dev/ttyS1: %s", strerror(errno));
+		stand_still();
+	}
+	grow_ordered = 1;
+	return unused;
+}
+
+static void grow_some(void)
+{
+	uint64_t all = first_pages + conf.pages[GROWN], i;
+
+	if (!grow_ordered || total_pages == all)
+		return;
+	if (total_pages == first_pages)
+		report("grows uptime_ms=%llu", (unsigned long long)now_ms());
+	for (i = 0; i < GROW_PAGES && total_pages < all; i++)
+		write_page(total_pages++);
+	if (total_pages == all)
+		report("grown uptime_ms=%llu", (unsigned long long)now_ms());
+}
+
+/* A line of /proc/vmstat, since boot. */
+static unsigned long long event(const char *vmstat, const char *name)
+{
+	const char *line = strstr(vmstat, name);
+
+	return line ? strtoull(line + strlen(name), NULL, 10) : 0;
+}
+
+/* " key=value..." of what swapping has done, or nothing */
+static const char *swapping(void)
+{
+	static char vmstat[16384], text[120];
+	int fd = conf.swap ? open("/proc/vmstat", O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t n = 0, got;
+
+	if (fd < 0)
+		return "";
+	while ((got = read(fd, vmstat + n, sizeof(vmstat) - 1 - n)) > 0)
+		n += got;
+	close(fd);
+	vmstat[n] = 0;
+	snprintf(text, sizeof(text), " swap_in_pages=%llu swap_out_pages=%llu oom_kills=%llu",
+		 event(vmstat, "\npswpin "), event(vmstat, "\npswpout "),
+		 event(vmstat, "\noom_kill "));
+	return text;
+}
+
 static void work(void)
 {
 	uint64_t last = now_ms(), reported = 0, now;
@@ -328,14 +450,16 @@ static void work(void)
 		now = now_ms();
 		dirty_some(now - last);
 		verify_some(now - last);
+		grow_some();
 		last = now;
 		if (now - reported < REPORT_MS)
 			continue;
 		reported = now;
-		report("ok pass=%llu verified_pages=%llu dirtied_pages=%llu hot_reads=%llu uptime_ms=%llu",
+		report("ok pass=%llu verified_pages=%llu dirtied_pages=%llu hot_reads=%llu disk_checks=%llu uptime_ms=%llu%s",
 		       (unsigned long long)count.passes, (unsigned long long)count.verified,
 		       (unsigned long long)count.dirtied, (unsigned long long)hot_reads,
-		       (unsigned long long)now);
+		       (unsigned long long)disk_checks,
+		       (unsigned long long)now, swapping());
 	}
 }
 
@@ -349,16 +473,18 @@ static void fail(const char *what)
 
 static void fill(void)
 {
-	uint64_t page;
+	uint64_t page, all;
 	int k;
 
-	for (k = 0; k < KINDS; k++)
-		total_pages += conf.pages[k];
-	if (!total_pages)
+	for (k = 0; k < GROWN; k++)
+		first_pages += conf.pages[k];
+	total_pages = first_pages;
+	all = first_pages + conf.pages[GROWN];
+	if (!all)
 		return;
-	memory = mmap(NULL, total_pages * PAGE, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	generation = calloc(total_pages, sizeof(*generation));
+	memory = mmap(NULL, all * PAGE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	generation = calloc(all, sizeof(*generation));
 	if (memory == MAP_FAILED || !generation)
 		fail("memory");
 	for (page = 0; page < total_pages; page++)
@@ -369,17 +495,31 @@ static void fill(void)
 		((unsigned char *)page_at(total_pages / 2))[1234] ^= 1;
 }
 
-static void load_module(const char *file)
+/* As modprobe does: what is on the command line for this module. */
+static void parameters_of(const char *file, char *parameters, size_t size)
 {
-	char path[128];
-	int fd;
+	const size_t length = strcspn(file, ".");
+	char line[4096], *word, *save;
+	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+	size_t used = 0;
 
-	snprintf(path, sizeof(path), "/modules/%s", file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
-		report("error module %s: %s", file, strerror(errno));
 	if (fd >= 0)
 		close(fd);
+	line[n < 0 ? 0 : n] = parameters[0] = 0;
+	for (word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save))
+		if (!strncmp(word, file, length) && word[length] == '.' && used < size)
+			used += snprintf(parameters + used, size - used, "%s ",
+					 word + length + 1);
+}
+
+static void load_module(const char *file)
+{
+	char parameters[512];
+
+	parameters_of(file, parameters, sizeof(parameters));
+	if (commands_load(file, parameters))
+		report("error module %s: %s", file, strerror(errno));
 }
 
 /* NAME.order lists what NAME needs, and itself; without one NAME is a file. */
@@ -412,6 +552,8 @@ static void set_option(const char *key, uint64_t value)
 		}
 	if (!strcmp(key, "hot"))
 		conf.hot_pages = value * PAGES_PER_MIB;
+	else if (!strcmp(key, "disk"))
+		conf.disk_pages = value * PAGES_PER_MIB;
 	else if (!strcmp(key, "dirty"))
 		conf.dirty_per_s = value;
 	else if (!strcmp(key, "rate"))
@@ -420,6 +562,8 @@ static void set_option(const char *key, uint64_t value)
 		conf.gap_s = value;
 	else if (!strcmp(key, "seed"))
 		conf.seed = value;
+	else if (!strcmp(key, "swap"))
+		conf.swap = value;
 	else if (!strcmp(key, "corrupt"))
 		conf.corrupt = value;
 	else if (strcmp(key, "verify"))
@@ -438,7 +582,7 @@ static void parse_workload(char *spec)
 	}
 }
 
-static void read_command_line(char **workload, char **modules)
+static void read_command_line(char **workload, char **modules, int *commands)
 {
 	static char line[4096];
 	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
@@ -456,6 +600,8 @@ static void read_command_line(char **workload, char **modules)
 			*workload = word + 17;
 		else if (!strncmp(word, "ballast.modules=", 16))
 			*modules = word + 16;
+		else if (!strcmp(word, "ballast.commands=1"))
+			*commands = 1;
 	}
 	for (p = conf.name; *p; p++)
 		guest_seed = mix(guest_seed ^ (unsigned char)*p);
@@ -472,7 +618,8 @@ static unsigned long long free_kib(void)
 int main(void)
 {
 	char *workload = NULL, *modules = NULL;
-	pthread_t hot;
+	pthread_t hot, disk, order;
+	int commands = 0;
 
 	mkdir("/dev", 0755);
 	mkdir("/proc", 0755);
@@ -480,16 +627,25 @@ int main(void)
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL);
 	console = open("/dev/ttyS0", O_WRONLY | O_NOCTTY | O_CLOEXEC);
 
-	read_command_line(&workload, &modules);
+	read_command_line(&workload, &modules, &commands);
 	if (modules)
 		load_modules(modules);
 	if (workload)
 		parse_workload(workload);
+	if (conf.swap && swapon("/dev/vda", 0))
+		fail("swapon /dev/vda");
 	fill();
 	if (conf.hot_pages && pthread_create(&hot, NULL, keep_hot, NULL))
 		fail("thread");
+	if (conf.disk_pages && pthread_create(&disk, NULL, use_disk, NULL))
+		fail("thread");
+	if (conf.pages[GROWN] && pthread_create(&order, NULL, await_order, NULL))
+		fail("thread");
+	if (commands && commands_begin(report))
+		fail("commands");
 	report("ready pages=%llu free_kib=%llu uptime_ms=%llu", (unsigned long long)total_pages,
 	       free_kib(),
 	       (unsigned long long)now_ms());
