@@ -13,6 +13,10 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 
+#ifdef CONFIG_PREEMPT_RT
+#error "The tracepoint of KVM's faults wakes a thread, which a PREEMPT_RT kernel does not allow there"
+#endif
+
 /* 6.3: idmapped mounts got a type of their own. */
 #ifdef BALLAST_HAVE_MNT_IDMAP
 typedef struct mnt_idmap ballast_idmap_t;

@@ -71,6 +71,7 @@ enum ballast_stat {
 	BALLAST_STAT_VOLATILE,
 	BALLAST_STAT_SKIPPED_PINNED,
 	BALLAST_STAT_SKIPPED_BUSY,
+	BALLAST_STAT_SKIPPED_UNCHANGED,
 };
 
 u64 ballast_stat_pool(struct ballast_pool *pool, enum ballast_stat stat);

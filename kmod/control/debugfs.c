@@ -74,7 +74,7 @@ static void show_slot(struct seq_file *m, struct ballast_map *map,
 		      struct ballast_slot *slot, unsigned long ino)
 {
 	static const char * const names[] = { "hole", "private", "shared", "gone" };
-	unsigned long word = ballast_slot_peek(slot), pfn = word >> BALLAST_SLOT_PFN_SHIFT;
+	unsigned long word = ballast_slot_peek(slot), pfn = ballast_word_pfn(word);
 	enum ballast_slot_state state = ballast_word_state(word);
 	int sharers = 0, references = 0, mappings = 0;
 

@@ -5,6 +5,12 @@
 
 #include "control.h"
 
+/* A number that no word holds is as bad as one beyond the limit of its file. */
+static int einval(int err)
+{
+	return err == -ERANGE ? -EINVAL : err;
+}
+
 /**
  * ballast_store_u32() - a number within limits
  * @buf: what was written
@@ -13,7 +19,7 @@
  * @min: smallest
  * @max: largest
  *
- * Return: @count, -EINVAL, -ERANGE.
+ * Return: @count or -EINVAL.
  */
 ssize_t ballast_store_u32(const char *buf, size_t count, u32 *word, u32 min, u32 max)
 {
@@ -21,7 +27,7 @@ ssize_t ballast_store_u32(const char *buf, size_t count, u32 *word, u32 min, u32
 	int err = kstrtou32(buf, 10, &value);
 
 	if (err)
-		return err;
+		return einval(err);
 	if (value < min || value > max)
 		return -EINVAL;
 	WRITE_ONCE(*word, value);
@@ -34,7 +40,7 @@ ssize_t ballast_store_u32(const char *buf, size_t count, u32 *word, u32 min, u32
  * @count: its length
  * @word: where it goes, rounded down; untouched on error
  *
- * Return: @count, -EINVAL, -ERANGE.
+ * Return: @count or -EINVAL.
  */
 ssize_t ballast_store_pages(const char *buf, size_t count, u64 *word)
 {
@@ -42,7 +48,7 @@ ssize_t ballast_store_pages(const char *buf, size_t count, u64 *word)
 	int err = kstrtou64(buf, 10, &value);
 
 	if (err)
-		return err;
+		return einval(err);
 	WRITE_ONCE(*word, value >> PAGE_SHIFT);
 	return count;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* /sys/kernel/ballast/policy and sampling: how memory is divided, idleness measured. */
-#include <linux/kstrtox.h>
 #include <linux/mutex.h>
 
 #include "../engine/engine.h"

@@ -133,6 +133,8 @@ STAT(skipped_pinned, BALLAST_STAT_SKIPPED_PINNED)
 BALLAST_ATTR_RO(pool, skipped_pinned);
 STAT(skipped_busy, BALLAST_STAT_SKIPPED_BUSY)
 BALLAST_ATTR_RO(pool, skipped_busy);
+STAT(skipped_unchanged, BALLAST_STAT_SKIPPED_UNCHANGED)
+BALLAST_ATTR_RO(pool, skipped_unchanged);
 
 NUMBER(vms_available_bytes, ballast_pages_to_bytes(READ_ONCE(pool->vms_available_pages)))
 BALLAST_ATTR_RO(pool, vms_available_bytes);
@@ -176,6 +178,7 @@ static struct attribute *pool_attrs[] = {
 	&pool_volatile.attr,
 	&pool_skipped_pinned.attr,
 	&pool_skipped_busy.attr,
+	&pool_skipped_unchanged.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(pool);

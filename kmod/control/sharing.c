@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* /sys/kernel/ballast/sharing: the scanner's controls and what it has done. */
-#include <linux/kstrtox.h>
-
 #include "../sharing/sharing.h"
 #include "control.h"
 
@@ -16,10 +14,12 @@ static ssize_t show_sharing_run(struct kobject *kobj, struct kobj_attribute *att
 static ssize_t store_sharing_run(struct kobject *kobj, struct kobj_attribute *attr,
 				 const char *buf, size_t count)
 {
-	int value, err = kstrtoint(buf, 10, &value);
+	u32 value;
+	int err;
 
-	if (!err)
-		err = ballast_sharing_set_run(value);
+	if (ballast_store_u32(buf, count, &value, BALLAST_RUN_STOP, BALLAST_RUN_UNSHARE) < 0)
+		return -EINVAL;
+	err = ballast_sharing_set_run(value);
 	if (err == -ENOSPC)
 		pr_warn("ballast: run=2: a pool has no room to give shared pages to each VM\n");
 	return err ?: count;
@@ -29,16 +29,11 @@ BALLAST_ATTR_RW(sharing, run);
 static ssize_t store_tunable(const char *buf, size_t count, unsigned int *tunable,
 			     unsigned int min, unsigned int max)
 {
-	unsigned int value;
-	int err = kstrtouint(buf, 10, &value);
+	ssize_t ret = ballast_store_u32(buf, count, tunable, min, max);
 
-	if (err)
-		return err;
-	if (value < min || value > max)
-		return -EINVAL;
-	WRITE_ONCE(*tunable, value);
-	ballast_sharing_kick();
-	return count;
+	if (ret > 0)
+		ballast_sharing_kick();
+	return ret;
 }
 
 #define TUNABLE(name, min, max) \
@@ -62,6 +57,8 @@ TUNABLE(cpu_percent, 1, 100)
 BALLAST_ATTR_RW(sharing, cpu_percent);
 TUNABLE(pass_min_ms, 0, 24 * 3600 * 1000)
 BALLAST_ATTR_RW(sharing, pass_min_ms);
+TUNABLE(smart_scan, 0, 1)
+BALLAST_ATTR_RW(sharing, smart_scan);
 
 #define NUMBER(name, value) \
 static ssize_t show_sharing_##name(struct kobject *kobj, \
@@ -98,6 +95,8 @@ NUMBER(volatile, ballast_stat_all(BALLAST_STAT_VOLATILE))
 BALLAST_ATTR_RO(sharing, volatile);
 NUMBER(skipped_pinned, ballast_stat_all(BALLAST_STAT_SKIPPED_PINNED))
 BALLAST_ATTR_RO(sharing, skipped_pinned);
+NUMBER(skipped_unchanged, ballast_stat_all(BALLAST_STAT_SKIPPED_UNCHANGED))
+BALLAST_ATTR_RO(sharing, skipped_unchanged);
 NUMBER(index_bytes, ballast_stat_all(BALLAST_STAT_INDEX_BYTES))
 BALLAST_ATTR_RO(sharing, index_bytes);
 
@@ -107,6 +106,7 @@ static const struct attribute *attributes[] = {
 	&sharing_vm_rate_pages_per_s.attr,
 	&sharing_cpu_percent.attr,
 	&sharing_pass_min_ms.attr,
+	&sharing_smart_scan.attr,
 	&sharing_full_scans.attr,
 	&sharing_cpu_time_ns.attr,
 	&sharing_pages_scanned.attr,
@@ -121,6 +121,7 @@ static const struct attribute *attributes[] = {
 	&sharing_false_matches.attr,
 	&sharing_volatile.attr,
 	&sharing_skipped_pinned.attr,
+	&sharing_skipped_unchanged.attr,
 	&sharing_index_bytes.attr,
 	NULL
 };

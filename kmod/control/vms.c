@@ -6,7 +6,6 @@
  * VM it shows is freed: they need no lock and no reference.  They must not take
  * ballast_vms_lock, under which it is removed.
  */
-#include <linux/kstrtox.h>
 #include <linux/slab.h>
 #include <linux/string_helpers.h>
 

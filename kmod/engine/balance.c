@@ -82,9 +82,17 @@ int ballast_balance_reserve(size_t vms)
 	return 0;
 }
 
+/*
+ * A process has memory of its own beside its guest's: where all of it is counted, a
+ * guest is not taken to have what its balloon holds, or what a balloon gives back
+ * would be counted twice, as free and as still the guest's.
+ */
 static u64 granted_pages(const struct ballast_vm *vm)
 {
-	return min(vm->usage.resident_pages + vm->usage.zero_pages, vm->usage.size_pages);
+	u64 size = vm->usage.size_pages;
+	u64 balloon = min(READ_ONCE(vm->settings.balloon_pages), size);
+
+	return min(vm->usage.resident_pages + vm->usage.zero_pages, size - balloon);
 }
 
 static void set_thresholds(struct view *view)

@@ -209,7 +209,8 @@ static ssize_t write_page(struct inode *inode, loff_t pos, struct iov_iter *from
 		return PTR_ERR(frame);
 	copied = copy_page_from_iter_atomic(frame, offset, n, from);
 	put_page(frame);
-	if (pos + copied > i_size_read(inode))
+	/* nothing, if the buffer was unmapped meanwhile */
+	if (copied && pos + copied > i_size_read(inode))
 		i_size_write(inode, pos + copied);
 	return copied;
 }

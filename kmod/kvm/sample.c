@@ -132,6 +132,20 @@ static void mark_not_large(struct kvm *kvm, struct kvm_memory_slot *slot, u64 gf
 }
 
 /*
+ * Small folios count their pins in the reference count, where each mapping counts
+ * too: a page that many share looks pinned to folio_maybe_dma_pinned().
+ */
+static bool is_pinned(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	if (!folio_maybe_dma_pinned(folio))
+		return false;
+	return folio_test_large(folio) ||
+	       folio_ref_count(folio) - ballast_page_mapcount(page) >= GUP_PIN_COUNTING_BIAS;
+}
+
+/*
  * Has the VMM a large page there?  Of the current mm, without a lock: what is not
  * mapped, or is being changed, counts as small.
  */
@@ -144,7 +158,7 @@ static bool is_large(unsigned long hva, bool *pinned)
 	if (get_user_pages_fast_only(hva, 1, 0, &page) != 1)
 		return false;
 	large = folio_order(page_folio(page)) >= PMD_SHIFT - PAGE_SHIFT;
-	*pinned = folio_maybe_dma_pinned(page_folio(page));
+	*pinned = is_pinned(page);
 	put_page(page);
 	return large;
 }

@@ -145,11 +145,20 @@ static u64 ksm_pages(struct mm_struct *mm)
 #endif
 }
 
+/*
+ * What the process has locked, or a device holds: VFIO counts in locked_vm, RDMA,
+ * io_uring and iommufd in pinned_vm.  mlock() of a mapping of ballastfs does
+ * nothing and is not counted; other memory of its VMM may be.
+ */
+static u64 locked_pages(struct mm_struct *mm)
+{
+	return READ_ONCE(mm->locked_vm) + atomic64_read(&mm->pinned_vm);
+}
+
 static void usage_of_process(struct ballast_vm *vm)
 {
 	u64 hugetlb = hugetlb_pages(vm->mm);
-	u64 held = hugetlb + READ_ONCE(vm->mm->locked_vm) +
-		   atomic64_read(&vm->mm->pinned_vm);
+	u64 held = hugetlb + locked_pages(vm->mm);
 	u64 resident = get_mm_rss(vm->mm) + hugetlb;
 
 	WRITE_ONCE(vm->usage.resident_pages, resident);
@@ -173,8 +182,7 @@ static void usage_of_maps(struct ballast_vm *vm)
 	WRITE_ONCE(vm->usage.resident_pages, private + shared);
 	WRITE_ONCE(vm->usage.shared_pages, shared);
 	WRITE_ONCE(vm->usage.zero_pages, zero);
-	WRITE_ONCE(vm->usage.held_pages,
-		   min_t(u64, READ_ONCE(vm->mm->locked_vm), vm->usage.size_pages));
+	WRITE_ONCE(vm->usage.held_pages, min(locked_pages(vm->mm), vm->usage.size_pages));
 }
 
 /**

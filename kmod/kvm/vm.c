@@ -48,11 +48,15 @@ void ballast_vms_watch(const struct ballast_vm_watcher *watcher)
 	the_watcher = watcher ?: &no_watcher;
 }
 
-/* ballast_vm_shares() - in force: what was written, or ESX's "normal" by size */
+/*
+ * ballast_vm_shares() - in force: what was written, or ESX's "normal" by size.  A VM may
+ * say that it is larger than the host: that buys it nothing.
+ */
 u32 ballast_vm_shares(const struct ballast_vm *vm)
 {
 	u32 shares = READ_ONCE(vm->settings.shares);
-	u64 mib = READ_ONCE(vm->usage.size_pages) >> (20 - PAGE_SHIFT);
+	u64 mib = min_t(u64, READ_ONCE(vm->usage.size_pages), totalram_pages()) >>
+		  (20 - PAGE_SHIFT);
 
 	if (shares != BALLAST_DEFAULT_U32)
 		return shares;
@@ -292,6 +296,8 @@ bool ballast_vms_update(void)
 	return show_newcomers() || changed;
 }
 
+#define WALKS_MAX	64
+
 /**
  * struct walk - a walk over all processes' open files
  * @found: VMs to adopt
@@ -327,33 +333,65 @@ static int look_at_file(const void *arg, struct file *file, unsigned int fd)
 	return 0;
 }
 
+/*
+ * Let others run.  False if the process has ended meanwhile, or another thread of it
+ * has taken its place by exec: what comes after it is not to be had from it.
+ */
+static bool breathe(struct task_struct *task)
+{
+	bool alive;
+
+	get_task_struct(task);
+	rcu_read_unlock();
+	cond_resched();
+	rcu_read_lock();
+	alive = pid_alive(task) && thread_group_leader(task);
+	put_task_struct(task);
+	return alive;
+}
+
+/* All processes, as far as @walk has room.  False if it broke off. */
+static bool walk_processes(struct walk *walk)
+{
+	bool whole = true;
+
+	walk->nr = 0;
+	rcu_read_lock();
+	for_each_process(walk->task) {
+		task_lock(walk->task);
+		if (walk->task->files && walk->task->mm)
+			iterate_fd(walk->task->files, 0, look_at_file, walk);
+		task_unlock(walk->task);
+		if (need_resched() && !breathe(walk->task)) {
+			whole = false;
+			break;
+		}
+	}
+	rcu_read_unlock();
+	return whole && walk->nr < ARRAY_SIZE(walk->found);
+}
+
 /**
  * ballast_vms_find() - adopt VMs that have been there before us
+ *
+ * A walk that breaks off, or finds more than it has room for, is made again, up to
+ * WALKS_MAX times; what is not found then is found by its faults or the next time.
  *
  * Context: the engine or init, under ballast_vms_lock; sleeps.
  */
 void ballast_vms_find(void)
 {
 	struct walk *walk = kzalloc(sizeof(*walk), GFP_KERNEL);
-	unsigned int i;
-	bool more;
+	bool whole, adopted = true;
+	unsigned int i, walks = 0;
 
 	if (!walk)
 		return;
 	do {
-		walk->nr = 0;
-		rcu_read_lock();
-		for_each_process(walk->task) {
-			task_lock(walk->task);
-			if (walk->task->files && walk->task->mm)
-				iterate_fd(walk->task->files, 0, look_at_file, walk);
-			task_unlock(walk->task);
-		}
-		rcu_read_unlock();
-		more = walk->nr == ARRAY_SIZE(walk->found);
+		whole = walk_processes(walk);
 		for (i = 0; i < walk->nr; i++)
-			more &= adopt(&walk->found[i]);
-	} while (more);
+			adopted &= adopt(&walk->found[i]);
+	} while (!whole && adopted && ++walks < WALKS_MAX);
 	kfree(walk);
 }
 

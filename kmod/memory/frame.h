@@ -112,8 +112,8 @@ static inline u32 ballast_frame_domain(struct page *frame)
 /*
  * Nobody but the frame's @extra known holders and its PTEs has a reference.
  * Exact for references of other slots' users when the frame is no other slot's:
- * those can only go.  The map count is read twice against one's own fork or
- * munmap in between.
+ * those can only go.  Both are read twice against one's own fork and munmap in
+ * between.
  */
 static inline bool ballast_frame_has_no_pins(struct page *frame, int extra)
 {
@@ -122,8 +122,10 @@ static inline bool ballast_frame_has_no_pins(struct page *frame, int extra)
 	smp_rmb();
 	count = page_count(frame);
 	smp_rmb();
-	return count == 1 + mapped + extra &&
-	       mapped == ballast_page_mapcount(frame);
+	if (count != 1 + mapped + extra || mapped != ballast_page_mapcount(frame))
+		return false;
+	smp_rmb();
+	return count == page_count(frame);
 }
 
 /* A new frame becomes a shared one: @hash, @domain and @sharers are its own. */

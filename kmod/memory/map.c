@@ -20,6 +20,7 @@
 #include "map.h"
 #include "slot.h"
 
+#define FILES_MIN	256	/* any pool may have so many */
 #define BLOCK_GFP	(GFP_KERNEL_ACCOUNT | __GFP_ZERO)
 
 DEFINE_SRCU(ballast_map_srcu);
@@ -32,28 +33,47 @@ static atomic_long_t block_bytes;
 #define BLOCK_BYTES	(sizeof(struct ballast_block) + \
 			 BALLAST_BLOCK_SLOTS * sizeof(unsigned long))
 
+/*
+ * An empty file takes no page of the pool, but some kilobytes of the kernel's, most
+ * of them in sysfs: as many as the pool has pages are enough.
+ */
+static int count_file(struct ballast_pool *pool)
+{
+	long most = max_t(unsigned long, READ_ONCE(pool->limit_pages), FILES_MIN);
+
+	if (atomic_long_add_unless(&pool->files, 1, most))
+		return 0;
+	/* those that have gone are counted until their grace period is over */
+	srcu_barrier(&ballast_map_srcu);
+	return atomic_long_add_unless(&pool->files, 1, most) ? 0 : -ENOSPC;
+}
+
 /**
  * ballast_map_create() - the memory of a new file
  * @pool: of the mount
  * @inode: the file
  *
- * Return: the map with one reference, or an ERR_PTR.
+ * Return: the map with one reference, or an ERR_PTR: -ENOMEM, or -ENOSPC if there
+ * are too many files.
  */
 struct ballast_map *ballast_map_create(struct ballast_pool *pool,
 				       struct inode *inode)
 {
-	struct ballast_map *map = kzalloc(sizeof(*map), GFP_KERNEL);
+	struct ballast_map *map = kzalloc(sizeof(*map), GFP_KERNEL_ACCOUNT);
 	int err = -ENOMEM;
 
 	if (!map)
 		return ERR_PTR(-ENOMEM);
-	map->counts = alloc_percpu(struct ballast_map_counts);
+	map->counts = alloc_percpu_gfp(struct ballast_map_counts, GFP_KERNEL_ACCOUNT);
 	if (!map->counts)
 		goto free_map;
+	err = count_file(pool);
+	if (err)
+		goto free_counts;
 	kref_init(&map->kref);
 	map->pool = pool;
 	map->inode = inode;
-	xa_init(&map->blocks);
+	xa_init_flags(&map->blocks, XA_FLAGS_ACCOUNT);
 	mutex_init(&map->scan_lock);
 	ballast_pool_get(pool);
 	err = xa_alloc_cyclic(&maps, &map->id, map, XA_LIMIT(2, U32_MAX),
@@ -66,6 +86,8 @@ struct ballast_map *ballast_map_create(struct ballast_pool *pool,
 
 put_pool:
 	ballast_pool_put(pool);
+	atomic_long_dec(&pool->files);
+free_counts:
 	free_percpu(map->counts);
 free_map:
 	kfree(map);
@@ -78,6 +100,7 @@ static void free_map(struct rcu_head *head)
 
 	xa_destroy(&map->blocks);
 	free_percpu(map->counts);
+	atomic_long_dec(&map->pool->files);
 	ballast_pool_put(map->pool);
 	kfree(map);
 }
@@ -392,7 +415,8 @@ static int zero_part(struct ballast_map *map, loff_t start, loff_t end, bool ove
  * @map: of which
  * @size: the new end
  *
- * May take the pool a page over its limit; truncate gives back more.
+ * May take the pool a page over its limit: a file must not be refused to become
+ * smaller.  Mostly truncate gives back more.
  *
  * Return: 0; -ENOMEM; -EIO if the last page is broken memory.
  */

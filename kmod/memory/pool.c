@@ -7,8 +7,9 @@
  * gives a page back wakes it.  A guest is never told that memory is short.
  *
  * Locks: ballast_pools_lock (mutex) protects the list of pools and their
- * names; nothing else is taken under it but what the watcher takes (sysfs).
- * The charge is one atomic word, see Documentation/design/memory.rst for why.
+ * names; under it is taken what the watcher takes (sysfs), and the references
+ * of maps by who sums over a pool's files.
+ * The charge is one atomic word, see Documentation/design/memory.md for why.
  */
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>

@@ -45,6 +45,7 @@ enum ballast_pool_event {
 	BALLAST_EVENT_VOLATILE,		/* hints whose page had changed */
 	BALLAST_EVENT_SKIPPED_PINNED,	/* not given away: somebody holds a reference */
 	BALLAST_EVENT_SKIPPED_BUSY,	/* not given away: locked by a fault */
+	BALLAST_EVENT_SKIPPED_UNCHANGED,/* not looked at in this pass: smart_scan */
 	BALLAST_EVENT_HINTS_LOST,	/* hints overwritten in a full bucket */
 	BALLAST_EVENT_INDEX_FULL,	/* matches lost: no place in the index */
 	BALLAST_EVENT_NR,
@@ -71,9 +72,12 @@ struct ballast_share_ops {
  * @name: unique among pools; fixed when it is published
  * @limit_pages: size= of the mount; written by mount and remount only
  * @used_pages: frames charged.  At most @limit_pages but for one frame that a
- *	merge in progress may take, and for what a remount that failed has left
+ *	merge in progress may take, for one for each file cut in the middle of a
+ *	shared page, and for what a remount that failed has left
  * @full: set while faults find no room; one log line each time it is set
  * @sharing: enum ballast_sharing_mode; written by mount and remount only
+ * @look_at_all: the last pass of the scanner that skips no page, since there is
+ *	a new mode; written by remount only
  * @waiting: faults waiting now
  * @wait: woken when pages are given back or the limit grows
  * @events: enum ballast_pool_event, per CPU
@@ -85,6 +89,7 @@ struct ballast_share_ops {
  * @blocks: block id -> struct ballast_block, for hints
  * @control: the control layer's; set while the pool is published
  * @node: in the list of pools, under ballast_pools_lock
+ * @files: its maps, those among them that nobody sees any more
  * @shared_frames: frames with state shared; one each whatever its sharers
  * @state: enum ballast_state, the engine's
  * @vms_available_pages: what its VMs divide, the engine's
@@ -97,6 +102,7 @@ struct ballast_pool {
 	atomic_long_t used_pages ____cacheline_aligned_in_smp;
 	unsigned long full;
 	int sharing;
+	u64 look_at_all;
 	atomic_t waiting;
 	wait_queue_head_t wait;
 	u64 __percpu *events;
@@ -107,6 +113,7 @@ struct ballast_pool {
 	struct xarray blocks;
 	void *control;
 	struct list_head node;
+	atomic_long_t files;
 	atomic_long_t shared_frames;
 	u32 state;
 	u64 vms_available_pages;
@@ -131,7 +138,6 @@ struct ballast_pool_watcher {
 
 struct ballast_pool *ballast_pool_create(const char *name,
 					 unsigned long limit_pages, int sharing);
-void ballast_pool_destroy(struct ballast_pool *pool);
 int ballast_pool_publish(struct ballast_pool *pool);
 void ballast_pool_withdraw(struct ballast_pool *pool);
 void ballast_pool_get(struct ballast_pool *pool);
@@ -160,6 +166,13 @@ static inline void ballast_pool_count(struct ballast_pool *pool,
 				      enum ballast_pool_event event)
 {
 	this_cpu_inc(pool->events[event]);
+}
+
+/* The same for @n at once. */
+static inline void ballast_pool_count_many(struct ballast_pool *pool,
+					   enum ballast_pool_event event, u64 n)
+{
+	this_cpu_add(pool->events[event], n);
 }
 
 static inline unsigned long ballast_pool_used_pages(struct ballast_pool *pool)

@@ -121,6 +121,18 @@ void ballast_slot_set_flags(struct ballast_slot *slot, unsigned long flags,
 	WRITE_ONCE(*slot->word, on ? word | flags : word & ~flags);
 }
 
+/**
+ * ballast_slot_set_age() - how long a page's content has been the same
+ * @slot: locked, private
+ * @age: 0 to BALLAST_SLOT_AGE_MAX, in looks of the scanner
+ */
+void ballast_slot_set_age(struct ballast_slot *slot, unsigned int age)
+{
+	ballast_assert_slot_locked(slot);
+	WRITE_ONCE(*slot->word, (*slot->word & ~BALLAST_SLOT_AGE) |
+		   (unsigned long)age << BALLAST_SLOT_AGE_SHIFT);
+}
+
 /* Every PTE and EPT entry of this guest page, in whatever process. */
 static void unmap_slot(struct ballast_slot *slot)
 {

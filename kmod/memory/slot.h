@@ -34,7 +34,8 @@ enum ballast_slot_state {
  *			of a private slot: false match, see sharing/merge.c
  *	bit 5		of a hole: the scanner made it, of a page of zeroes
  *			of a private slot: was shared until a write
- *	bits 6-63	of a private or shared slot: page frame number
+ *	bits 6-61	of a private or shared slot: page frame number
+ *	bits 62-63	of a private slot: its age, see sharing/merge.c
  */
 #define BALLAST_SLOT_LOCK_BIT	0
 #define BALLAST_SLOT_LOCKED	BIT(BALLAST_SLOT_LOCK_BIT)
@@ -44,6 +45,9 @@ enum ballast_slot_state {
 #define BALLAST_SLOT_ZEROED	BIT(5)
 #define BALLAST_SLOT_BROKEN	BIT(5)
 #define BALLAST_SLOT_PFN_SHIFT	6
+#define BALLAST_SLOT_AGE_SHIFT	62
+#define BALLAST_SLOT_AGE	GENMASK(63, BALLAST_SLOT_AGE_SHIFT)
+#define BALLAST_SLOT_AGE_MAX	3U
 
 /**
  * struct ballast_slot - one slot, found
@@ -62,9 +66,21 @@ static inline enum ballast_slot_state ballast_word_state(unsigned long word)
 	return (word & BALLAST_SLOT_STATE) >> 1;
 }
 
+/* Of a private or shared slot; 0 of others. */
+static inline unsigned long ballast_word_pfn(unsigned long word)
+{
+	return (word & ~BALLAST_SLOT_AGE) >> BALLAST_SLOT_PFN_SHIFT;
+}
+
 static inline struct page *ballast_word_frame(unsigned long word)
 {
-	return pfn_to_page(word >> BALLAST_SLOT_PFN_SHIFT);
+	return pfn_to_page(ballast_word_pfn(word));
+}
+
+/* Of a private slot: up to BALLAST_SLOT_AGE_MAX; 0 whenever it becomes one. */
+static inline unsigned int ballast_word_age(unsigned long word)
+{
+	return word >> BALLAST_SLOT_AGE_SHIFT;
 }
 
 static inline unsigned long ballast_word(enum ballast_slot_state state,
@@ -120,6 +136,7 @@ void ballast_slot_empty(struct ballast_slot *slot, enum ballast_slot_state to);
 void ballast_slot_revoke(struct ballast_slot *slot);
 void ballast_slot_set_flags(struct ballast_slot *slot, unsigned long flags,
 			    bool on);
+void ballast_slot_set_age(struct ballast_slot *slot, unsigned int age);
 
 bool ballast_slot_isolate(struct ballast_slot *slot);
 void ballast_slot_putback(struct ballast_slot *slot);

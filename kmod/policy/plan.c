@@ -14,6 +14,14 @@
  * all that is free above the threshold of the state low, others from what is
  * free above that of soft and left by the pressed.  So in the states hard and
  * low only the pressed are paid.
+ *
+ * What a guest was given back and does not touch stays free, and is there to pay
+ * the debts of others with.  Nobody is promised more than its target, and the
+ * targets divide the free memory once; so what all may use is above what there
+ * is by no more than what some VMs hold above their targets, because nobody was
+ * short.  If all use it at once the pool may come to the state low, until the
+ * balloons of those VMs have grown.  The other way, to take memory from a VM
+ * that uses it for one that may never, would cost more and more often.
  */
 #include "bp.h"
 #include "plan.h"

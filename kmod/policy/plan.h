@@ -42,8 +42,8 @@ struct ballast_move {
 
 /**
  * struct ballast_plan_pool - the pool that the balloons are moved for
- * @free_pages: free now, without what was promised to guests whose balloons
- *	are still shrinking
+ * @free_pages: free now.  What a guest was given back and has not touched yet is
+ *	in it: plan.c says what that means
  * @thresholds: of the pool
  * @state: of the pool, after ballast_state_next() with @free_pages
  * @settled: result: no balloon target differs from its balloon

@@ -19,6 +19,9 @@
  * by each.  BROKEN: it was shared until it was written to; not tried until a
  * pass finds it unchanged.
  *
+ * A page that is the same as at the last look, and like no other, grows older;
+ * the scanner looks at old pages less often (scan.c).
+ *
  * Sharers are counted, not listed: to break or drop a share costs the same
  * whether two slots share or a hundred thousand.
  */
@@ -221,6 +224,7 @@ static enum hint_result try_locked_hint(struct ballast_scan *scan,
 	if (hash_frame(ballast_word_frame(word), scan->domain) != hash) {
 		ballast_pool_count(scan->pool, BALLAST_EVENT_VOLATILE);
 		skip(other, BALLAST_SKIP_VOLATILE);
+		ballast_slot_set_age(other, 0);
 		return HINT_WRONG;
 	}
 	return merge_pair(scan, slot, other, hash, hint);
@@ -299,9 +303,18 @@ static void try_hints(struct ballast_scan *scan, struct ballast_slot *slot,
 		ballast_index_put_hint(scan->pool, hash, own);
 }
 
+/* One look more has found the page as it was. */
+static void grow_older(struct ballast_slot *slot, unsigned long word)
+{
+	unsigned int age = ballast_word_age(word);
+
+	if (age < BALLAST_SLOT_AGE_MAX)
+		ballast_slot_set_age(slot, age + 1);
+}
+
 /*
- * Is the page to be tried at all, now that its hash is known?  Keeps the hash
- * and the flags up to date.
+ * Is the page to be tried at all, now that its hash is known?  Keeps the hash,
+ * the flags and, where it changes or is not to be tried, the age up to date.
  */
 static bool eligible(struct ballast_scan *scan, struct ballast_slot *slot,
 		     unsigned long word, u64 hash, u64 own)
@@ -312,8 +325,12 @@ static bool eligible(struct ballast_scan *scan, struct ballast_slot *slot,
 	if (before == hash) {
 		if (word & BALLAST_SLOT_BROKEN)
 			ballast_slot_set_flags(slot, BALLAST_SLOT_BROKEN, false);
+		if (word & BALLAST_SLOT_FALSE)
+			grow_older(slot, word);
 		return !(word & BALLAST_SLOT_FALSE);
 	}
+	if (ballast_word_age(word))
+		ballast_slot_set_age(slot, 0);
 	ballast_frame_set_hash(frame, hash);
 	if (before)
 		ballast_index_drop_hint(scan->pool, before, own);
@@ -331,6 +348,7 @@ static void scan_private(struct ballast_scan *scan, struct ballast_slot *slot,
 {
 	struct page *frame = ballast_word_frame(word);
 	u64 own = ballast_slot_location(slot), hash;
+	bool same;
 
 	/* to read it is a machine check */
 	if (ballast_frame_is_poisoned(frame))
@@ -340,6 +358,7 @@ static void scan_private(struct ballast_scan *scan, struct ballast_slot *slot,
 		return;
 	}
 	hash = hash_frame(frame, scan->domain);
+	same = ballast_frame_hash(frame) == hash;
 	/* 34 bits of location are 64 TiB of guest memory in a pool */
 	if (!eligible(scan, slot, word, hash, own) || own > BALLAST_LOCATION_MAX)
 		return;
@@ -348,6 +367,8 @@ static void scan_private(struct ballast_scan *scan, struct ballast_slot *slot,
 		join(scan, slot, scan->match.shared);
 	else if (scan->match.hint_count)
 		try_hints(scan, slot, hash, own);
+	else if (same)
+		grow_older(slot, word);
 }
 
 /**

@@ -12,6 +12,12 @@
  * not before pass_min_ms after the start of this one.  With no file, no pool
  * that shares, or run other than 1 the thread sleeps until it is kicked.
  *
+ * Pages that were the same for some looks are passed over in some passes
+ * (smart_scan): a page of age a is looked at in one pass of 2^a, which one
+ * depends on the page, so that each pass has its share.  The slot's word says
+ * enough, nothing is written.  What such a page has for others is found all the
+ * same, by its hint; what waits is that a change of it is noticed.
+ *
  * Locks: scan_lock (mutex) is held for one block; who must know that no
  * merge is under way takes it.  Inside: map->scan_lock.
  */
@@ -37,6 +43,8 @@ struct ballast_sharing_tunables ballast_sharing_tunables = {
 	.cpu_percent = 10,
 	/* a small host is not scanned over and over */
 	.pass_min_ms = 10000,
+	/* most pages of a VM that are not shared will not be in the next pass */
+	.smart_scan = 1,
 };
 
 static DEFINE_MUTEX(scan_lock);
@@ -46,6 +54,8 @@ static struct task_struct *scan_task;
 static DEFINE_MUTEX(run_lock);
 static int run = BALLAST_RUN_SCAN;
 static atomic_t kicks;
+/* Pools with a sharing mode other than off. */
+static atomic_t sharing_pools;
 
 /* The scanner's own; others read the statistics. */
 static struct ballast_scan scan;
@@ -68,20 +78,38 @@ static unsigned int slots_per_slice(const unsigned int *per_s)
 	return rate ? max(rate / SLICES_PER_S, 1U) : UINT_MAX;
 }
 
+/* May pages be passed over?  Not before a new mode has looked at each. */
+static bool may_skip(struct ballast_pool *pool)
+{
+	return READ_ONCE(ballast_sharing_tunables.smart_scan) &&
+	       pass > READ_ONCE(pool->look_at_all);
+}
+
+static bool is_due(unsigned long word, pgoff_t pgoff)
+{
+	return !((pass + pgoff) & ((1U << ballast_word_age(word)) - 1));
+}
+
 /* Scan up to @budget populated slots of one block; returns how many. */
 static unsigned long scan_block(struct ballast_map *map,
 				struct ballast_block *block, unsigned long budget)
 {
 	pgoff_t base = block->index << BALLAST_BLOCK_SHIFT;
 	pgoff_t end = base + BALLAST_BLOCK_SLOTS;
-	unsigned long done = 0;
+	unsigned long word, done = 0, skipped = 0;
+	bool skip = may_skip(map->pool);
 	struct ballast_slot slot;
 	pgoff_t pgoff;
 
 	for (pgoff = max(map->scan_next, base); pgoff < end && done < budget; pgoff++) {
 		ballast_slot_init(&slot, block, pgoff);
-		if (ballast_word_state(ballast_slot_peek(&slot)) != BALLAST_PRIVATE)
+		word = ballast_slot_peek(&slot);
+		if (ballast_word_state(word) != BALLAST_PRIVATE)
 			continue;
+		if (skip && !is_due(word, pgoff)) {
+			skipped++;
+			continue;
+		}
 		if (unlikely(!scan.spare)) {
 			scan.spare = alloc_page(GFP_HIGHUSER | __GFP_RETRY_MAYFAIL |
 						__GFP_NOWARN);
@@ -93,6 +121,7 @@ static unsigned long scan_block(struct ballast_map *map,
 		done++;
 	}
 	map->scan_next = pgoff;
+	ballast_pool_count_many(map->pool, BALLAST_EVENT_SKIPPED_UNCHANGED, skipped);
 	return done;
 }
 
@@ -216,7 +245,8 @@ static enum slice_end run_slice(ktime_t start)
 
 static bool may_scan(void)
 {
-	return READ_ONCE(run) == BALLAST_RUN_SCAN && ballast_maps_exist();
+	return READ_ONCE(run) == BALLAST_RUN_SCAN && atomic_read(&sharing_pools) &&
+	       ballast_maps_exist();
 }
 
 /*
@@ -245,7 +275,7 @@ static void wait_for_pass(void)
 	int seen;
 
 	WRITE_ONCE(full_scans, full_scans + 1);
-	pass++;
+	WRITE_ONCE(pass, pass + 1);
 	/* a kick may have brought another pass_min_ms */
 	while (seen = kicks_seen(), !kthread_should_stop() && may_scan()) {
 		rest = READ_ONCE(ballast_sharing_tunables.pass_min_ms) -
@@ -343,6 +373,20 @@ unlock:
 	return err;
 }
 
+/* No merge that began under the older mode is under way on return. */
+static void set_pool_mode(struct ballast_pool *pool, int mode)
+{
+	if (mode == pool->sharing)
+		return;
+	mutex_lock(&scan_lock);
+	atomic_add((mode != BALLAST_SHARING_OFF) - (pool->sharing != BALLAST_SHARING_OFF),
+		   &sharing_pools);
+	WRITE_ONCE(pool->sharing, mode);
+	/* the pass under way has looked at some pages for the old mode */
+	WRITE_ONCE(pool->look_at_all, READ_ONCE(pass) + 1);
+	mutex_unlock(&scan_lock);
+}
+
 /**
  * ballast_sharing_set_mode() - who may share in a pool from now on
  * @pool: in which
@@ -361,12 +405,11 @@ int ballast_sharing_set_mode(struct ballast_pool *pool, int mode)
 
 	if (mode < old && !ballast_unshare_fits(pool, mode))
 		return -ENOSPC;
-	WRITE_ONCE(pool->sharing, mode);
-	wait_for_scanner();
+	set_pool_mode(pool, mode);
 	if (mode < old)
 		err = ballast_unshare(pool, false);
 	if (err)
-		WRITE_ONCE(pool->sharing, old);
+		set_pool_mode(pool, old);
 	ballast_sharing_kick();
 	return err;
 }
@@ -398,13 +441,20 @@ int ballast_sharing_add_pool(struct ballast_pool *pool)
 {
 	pool->share_ops = &ballast_index_share_ops;
 	pool->index = ballast_index_create();
-	return pool->index ? 0 : -ENOMEM;
+	if (!pool->index)
+		return -ENOMEM;
+	if (pool->sharing != BALLAST_SHARING_OFF)
+		atomic_inc(&sharing_pools);
+	return 0;
 }
 
 /* ballast_sharing_remove_pool() - its last file is gone, the scanner with it */
 void ballast_sharing_remove_pool(struct ballast_pool *pool)
 {
 	wait_for_scanner();
+	/* without an index it was not added: a mount that failed */
+	if (pool->index && pool->sharing != BALLAST_SHARING_OFF)
+		atomic_dec(&sharing_pools);
 	ballast_index_destroy(pool->index);
 	pool->index = NULL;
 }

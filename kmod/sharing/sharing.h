@@ -24,6 +24,8 @@ enum ballast_sharing_run {
  * @cpu_percent: of one CPU, 1 to 100
  * @pass_min_ms: a pass over all memory starts no sooner than this after the
  *	start of the one before it
+ * @smart_scan: 1: pages whose content stays the same are looked at in every
+ *	second, fourth, eighth pass only; 0: all in every pass
  *
  * Written by sysfs, one word each; the scanner reads each once a slice.
  */
@@ -32,6 +34,7 @@ struct ballast_sharing_tunables {
 	unsigned int vm_rate_pages_per_s;
 	unsigned int cpu_percent;
 	unsigned int pass_min_ms;
+	unsigned int smart_scan;
 };
 
 extern struct ballast_sharing_tunables ballast_sharing_tunables;

@@ -71,25 +71,43 @@ static int break_block(struct ballast_block *block, bool everything)
 	return err;
 }
 
-static int break_map(struct ballast_map *map, bool everything)
+/*
+ * The first block at *@index or behind; sets *@index to what comes after it, *@more to
+ * whether there was one.  One at a time, for the scanner waits for the map's
+ * scan_lock, and who waits for the scanner, or ends the file, waits with it.
+ */
+static int break_next(struct ballast_map *map, unsigned long *index, bool everything,
+		      bool *more)
 {
-	struct ballast_block *block;
-	unsigned long index;
+	struct ballast_block *block = NULL;
 	int srcu, err = 0;
 
 	mutex_lock(&map->scan_lock);
 	srcu = ballast_map_enter();
 	if (!map->dead)
-		xa_for_each(&map->blocks, index, block) {
-			err = break_block(block, everything);
-			if (!err && signal_pending(current))
-				err = -EINTR;
-			if (err)
-				break;
-			cond_resched();
-		}
+		block = xa_find(&map->blocks, index, ULONG_MAX, XA_PRESENT);
+	if (block)
+		err = break_block(block, everything);
 	ballast_map_leave(srcu);
 	mutex_unlock(&map->scan_lock);
+	*more = block;
+	(*index)++;
+	return err;
+}
+
+static int break_map(struct ballast_map *map, bool everything)
+{
+	unsigned long index = 0;
+	bool more = true;
+	int err = 0;
+
+	while (!err && more) {
+		err = break_next(map, &index, everything, &more);
+		if (!err && more && signal_pending(current) &&
+		    xa_find(&map->blocks, &index, ULONG_MAX, XA_PRESENT))
+			err = -EINTR;
+		cond_resched();
+	}
 	return err;
 }
 

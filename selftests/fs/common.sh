@@ -29,7 +29,7 @@ done
 
 # ---- clean before, clean behind
 
-tunables="run cpu_percent pass_min_ms rate_pages_per_s vm_rate_pages_per_s"
+tunables="run cpu_percent pass_min_ms rate_pages_per_s vm_rate_pages_per_s smart_scan"
 declare -A tunable
 
 save_tunables()

@@ -13,9 +13,9 @@
 # Contents are compared to copies kept elsewhere, accounts are compared exactly.
 #
 # It does not prove that races are right: they are tried (users.c), on two
-# emulated CPUs.  KVM as a user of the memory is not here but in selftests/
-# sharing and stress, nor is the quality of sharing; the scanner runs here to
-# be in the way.
+# emulated CPUs.  KVM as a user of the memory is not here but in selftests/sharing
+# (vmracer.c) and selftests/guests, nor is the quality of sharing; the scanner runs
+# here to be in the way.
 
 here=$(cd "$(dirname "$0")" && pwd -P)
 # shellcheck source=selftests/vm/ktap.sh
@@ -93,10 +93,10 @@ ktap_suite fs
 
 for name in size_units size_percent size_default_is_half_of_ram \
 	bad_options_mount_nothing absurd_sizes \
-	long_and_odd_names duplicate_name default_names_are_unique default_name_is_taken owner_and_mode \
+	long_and_odd_names duplicate_name default_names_are_unique default_name_is_taken mount_helper owner_and_mode \
 	shown_options_mount_again remount_size remount_refusals remount_read_only \
 	remount_sharing remount_sharing_without_room remount_interrupted \
-	names rename_over permissions statfs sparse_stat cp dd_odd_offsets; do
+	names rename_over permissions many_files statfs sparse_stat cp dd_odd_offsets; do
 	run $name test_$name
 done
 

@@ -304,6 +304,40 @@ test_remount_sharing_without_room()
 	check_two_files room
 }
 
+# helped DIR OPTIONS NAME: mounted as "make install" has it, it has this name
+helped()
+{
+	mkdir -p "$1"
+	command mount -t ballastfs -o "$2" none "$1"
+	equal "$(cat "$sys/pools/$3/size_bytes")" 8388608 "size of $3, mounted at $1"
+}
+
+# tools/mount.ballastfs makes a name of the mount point
+test_mount_helper()
+{
+	local long pool_of_work=${work#/}
+	pool_of_work=${pool_of_work//\//-}
+	[ ${#pool_of_work} -lt 40 ] || skip "the path of the tests is long"
+	long=$(printf 'n%.0s' {1..80})
+	(
+		trap 'rm -f /sbin/mount.ballastfs; umount /host 2>/dev/null; rmdir /host' EXIT
+		install -m 755 "${BASH_SOURCE[0]%/*}/../../tools/mount.ballastfs" /sbin/mount.ballastfs
+		helped "$work/web" size=8m "$pool_of_work-web"
+		helped "$work/web b" size=8m "$pool_of_work-web-b"
+		helped "$work/named" size=8m,name=mine mine
+		command mount -o remount,size=16m "$work/web"
+		equal "$(cat "$sys/pools/$pool_of_work-web/size_bytes")" 16777216 "size after a remount"
+		# only their beginnings differ
+		helped "$work/1$long" size=8m "${long:0:60}"
+		helped "$work/2$long" size=8m "${long:0:60}-2"
+		helped /host size=8m host-pool
+		for dir in "$work"/{web,"web b",named,1$long,2$long}; do
+			umount "$dir"
+		done
+	)
+	no_pools
+}
+
 # The size has been set and pages have been made private when it ends: more of
 # them than the old size has room for.
 test_remount_interrupted()

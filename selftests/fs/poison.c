@@ -71,9 +71,10 @@ static void expect_mended(long which)
 	fill_page(again + which * PAGE, 99);
 	check_pages(map + which * PAGE, 1, 99);
 	CHECK(!munmap(again, PAGES * PAGE));
-	fill_page(page, 100);
+	/* each another one: two that are alike would be shared */
+	fill_page(page, 100 + which);
 	CHECK_EQUAL(pwrite(fd, page, PAGE, which * PAGE), PAGE);
-	check_pages(map + which * PAGE, 1, 100);
+	check_pages(map + which * PAGE, 1, 100 + which);
 }
 
 static void test_private(int argc, char **argv)

@@ -116,6 +116,26 @@ test_permissions()
 	cd /
 }
 
+make_file()
+{
+	: 2>/dev/null >"$1"
+}
+
+# 256 pages, and as many files; one that goes makes room once the kernel has let go
+test_many_files()
+{
+	mount_pool many size=1m
+	for ((i = 0; i < 256; i++)); do
+		make_file $work/many/$i
+	done
+	fails make_file $work/many/more
+	rm $work/many/7
+	wait_until 10 make_file $work/many/more
+	fails make_file $work/many/again
+	mount -o remount,size=2m $work/many
+	make_file $work/many/again
+}
+
 test_statfs()
 {
 	mount_pool df size=16m,sharing=off

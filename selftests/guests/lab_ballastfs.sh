@@ -57,7 +57,7 @@ at_least()	{ [ "$(file_bytes "$1" "$2")" -ge "$3" ]; }
 # guest_start_two OPTION...: the guest with a disk
 guest_start_two()
 {
-	guest_start two --memory $memory --backing file:$dir --workload "$work" \
+	guest_start two --memory $memory --backing file:$dir --workload "$work,disk=1" \
 		--qemu-arg -drive --qemu-arg file=$disk,if=none,id=d,format=raw,cache=none,aio=threads \
 		--qemu-arg -device --qemu-arg virtio-blk-pci,drive=d "${balloon[@]}" "$@"
 }
@@ -91,10 +91,17 @@ test_prealloc_comes_back()
 
 test_disk_without_cache()
 {
-	# the kernel looked for partitions: direct I/O to guest memory
-	guest_hmp two info blockstats | grep -E 'rd_bytes=[1-9]'
+	local from
 	readlink "/proc/$(guest_pid two)/fd"/* | grep disk.img
+	# from and to guest memory that the scanner shares meanwhile, compared there
+	from=$(guest_counter two disk_checks)
+	wait_until 90 disk_has_checked $((from + 512))
 	guest_check two
+}
+
+disk_has_checked()
+{
+	[ "$(guest_counter two disk_checks)" -ge "$1" ]
 }
 
 test_balloon()

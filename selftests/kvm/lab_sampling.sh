@@ -105,9 +105,13 @@ accuracy()
 		measure "file:$work/pool/vm" "$2" "$3" ;;
 	*)	measure "$1" "$2" "$3" ;;
 	esac
-	# Where pages in use lie all over, a sample of 100 is off by 5 points as a
-	# rule near 50 %, and nine readings are too few to judge that by: the
-	# unit test of the estimate has 9,500.  Here only what is grossly wrong fails.
+	# Where pages in use lie all over, each of 100 sampled ones is touched by
+	# chance.  At 50 % a period's standard deviation is 5 points, that of the
+	# averages, which know about three periods, 2.9.  The readings of a fraction
+	# are of nearly the same periods: three independent errors, not nine, and p95
+	# is the greatest of all.  So here only what is grossly wrong fails, such as a
+	# page in six that is counted wrongly.  The target is held against independent
+	# readings: make bench-sampling, and the unit test of the estimate.
 	if [ -n "$3" ]; then
 		judge "$1 $2 $3" 500 1700
 	else
@@ -140,15 +144,23 @@ rises_in_one_period_falls_in_four()
 rises_within_the_period()
 {
 	trap test_end EXIT
-	knob sampling/period_ms 8000
+	quick
+	local periods
 	vm_start a --memory "$memory"
 	wait_until 5 vm_shown a
+	# once all of it: first touches are slow
+	vm a touch 90
+	after a 1
 	vm a touch 5
-	wait_until 30 periods_are a 2
+	after a 5
+	# the period that runs becomes a long one, in which it wakes up
+	knob sampling/period_ms 600000
+	periods=$(get a active_periods)
 	expect_range before "$(get a active_bp)" 0 1300
 	vm a touch 90
-	wait_until 6 is_above a 8200
-	expect "periods" "$(get a active_periods)" 2
+	wait_until 30 is_above a 8200
+	# one may have been about to end when it was made long, none ends after it
+	expect_range "periods" "$(get a active_periods)" "$periods" $((periods + 1))
 }
 
 is_above()
@@ -204,23 +216,68 @@ is_all_large()
 	[ "$(cat /sys/kernel/debug/kvm/pages_2m)" -ge $((memory / 2 - 4)) ]
 }
 
+is_shared()
+{
+	[ "$(attribute "$root/pools/web/sharing_slots")" -ge "$1" ]
+}
+
+# A frame that a thousand slots share and the VMM has mapped has a reference for each
+# mapping, as a page that is pinned has a thousand.  It is not pinned: a VM that leaves
+# such pages alone is idle.
+shared_pages_are_not_pinned()
+{
+	trap test_end EXIT
+	quick
+	mkdir -p "$work/pool"
+	mount -t ballastfs -o size=256m,name=web none "$work/pool"
+	knob sharing/pass_min_ms 0
+	knob sharing/cpu_percent 100
+	vm_start a --memory "$memory" --backing "file:$work/pool/vm"
+	vm a touch 2
+	wait_until 30 is_shared $((memory * 128))
+	knob sharing/run 0
+	vm a read
+	wait_until 5 vm_shown a
+	after a 5
+	expect_range active "$(get a active_bp)" 0 2000
+	vm_kill a
+	wait_until 5 vm_gone a
+}
+
 kvm_start
 ktap_suite "idle memory sampling"
+# How good the estimate is does not depend on the kernel's debugging, and takes it ten
+# minutes to say.
+run_stock()
+{
+	if [ -n "${BALLAST_LAB_DEBUG:-}" ] && [ "$only" = "  " ]; then
+		ktap_skip "$1" "on the stock kernels"
+	else
+		run "$@"
+	fi
+}
+# only when asked for by name
+named()
+{
+	[ "$only" = "  " ] || run "$@"
+}
 run()
 {
 	[ "$only" = "  " ] || [[ $only == *" $1 "* ]] || return 0
 	ktap_run "$@"
 }
-run accuracy_anon accuracy anon fault ""
-run accuracy_anon_scattered accuracy anon fault scatter
-run accuracy_thp accuracy thp fault ""
+# make bench-sampling measures the others
+named accuracy_anon accuracy anon fault ""
+run_stock accuracy_anon_scattered accuracy anon fault scatter
+named accuracy_thp accuracy thp fault ""
 run accuracy_thp_scattered accuracy thp fault scatter
 run accuracy_ballastfs accuracy file fault ""
 run accuracy_accessed_bits accuracy anon accessed ""
-run rises_in_one_period_falls_in_four rises_in_one_period_falls_in_four
-run rises_within_the_period rises_within_the_period
+run_stock rises_in_one_period_falls_in_four rises_in_one_period_falls_in_four
+run_stock rises_within_the_period rises_within_the_period
 run at_most_n_faults at_most_n_faults
 run large_mappings_come_back large_mappings_come_back
+run shared_pages_are_not_pinned shared_pages_are_not_pinned
 [ ! -e "$work/table" ] || sed 's/^/# /' "$work/table"
 run unloads kvm_end
 ktap_end

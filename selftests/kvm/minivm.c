@@ -3,7 +3,12 @@
  * The smallest VMM: KVM guests whose working set is known to the page.
  *
  *   minivm [--memory MiB] [--backing anon|thp|shm|hugetlb|file:PATH] [--vms N]
- *   minivm --cycles N [...]    make, run and destroy VMs, N times
+ *          [--pause US] [--mlock yes]
+ *   minivm --cycles N [--live-every N --live-ms MS] [...]
+ *          make, run and destroy VMs, N times; each N-th runs for so long.
+ *          --processes N: the same, each in a process of its own
+ *
+ * A guest rests --pause after each pass.  With --mlock its memory is locked.
  *
  * The guest is a dozen instructions in long mode: it reads one word of every
  * page in a list, tells the VMM that it has passed, and begins again.  The list
@@ -15,6 +20,9 @@
  *   stop | run                no vCPU runs | all do
  *   churn on|off              add and delete a memslot all the time
  *   passes                    how often the list was walked, all VMs
+ *   work                      the same, CPU time of this process, time: ns
+ *   read                      the VMM reads all memory, as a dump does
+ *   started                   when the first guest was run first: ns of the clock
  *   drop                      destroy the VMs; the process stays
  *   exit
  * "ready SIZE_BYTES" is said first.
@@ -33,6 +41,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGE		4096UL
@@ -56,6 +66,10 @@ struct vm {
 static unsigned long memory_bytes = 64UL << 20;
 static const char *backing = "anon";
 static atomic_bool running = true, churning, leaving;
+static unsigned long pause_us = PAUSE_US;
+static unsigned long live_every, live_ms;
+static bool locked;
+static _Atomic uint64_t started_ns;
 static int kvm;
 
 /* mov r8,[count]; for (rcx = 0; rcx < r8; rcx++) read page list[rcx]; */
@@ -85,6 +99,14 @@ static int check(int result, const char *what)
 	if (result < 0)
 		die(what);
 	return result;
+}
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
 static uint8_t *map_file(int fd)
@@ -196,6 +218,8 @@ static void vm_create(struct vm *vm, int number)
 	check(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL), "KVM_SET_TSS_ADDR");
 	vm->memory = map_memory(number);
 	memset(vm->memory, 1 + number, memory_bytes);
+	if (locked)
+		check(mlock(vm->memory, memory_bytes), "mlock");
 	set_slot(vm, 0, 0, memory_bytes, vm->memory);
 	memcpy(vm->memory + CODE, code, sizeof(code));
 	write_page_tables(vm);
@@ -218,6 +242,10 @@ static void vm_destroy(struct vm *vm)
 
 static void run_once(struct vm *vm)
 {
+	uint64_t never = 0;
+
+	if (!started_ns)
+		atomic_compare_exchange_strong(&started_ns, &never, now_ns(CLOCK_REALTIME));
 	if (ioctl(vm->vcpu, KVM_RUN, 0) < 0 && errno != EINTR)
 		die("KVM_RUN");
 	if (vm->run->exit_reason != KVM_EXIT_IO && vm->run->exit_reason != KVM_EXIT_INTR) {
@@ -226,12 +254,14 @@ static void run_once(struct vm *vm)
 	}
 }
 
+/* What stops or ends it is seen after a pass, also by one that never rests. */
 static void *vcpu_thread(void *arg)
 {
 	while (!leaving) {
 		if (running)
 			run_once(arg);
-		usleep(PAUSE_US);
+		if (!running || pause_us)
+			usleep(running ? pause_us : PAUSE_US);
 	}
 	return NULL;
 }
@@ -267,7 +297,7 @@ static void touch(struct vm *vm, double percent, bool scatter)
 		count = pages - first;
 	*(volatile uint64_t *)word(vm, PARAMETERS) = 0;
 	atomic_thread_fence(memory_order_seq_cst);
-	usleep(2 * PAUSE_US);
+	usleep(2 * PAUSE_US + 2 * pause_us);
 	/* 2654435761 is prime to any number of pages that it does not divide */
 	for (uint32_t i = 0; i < count; i++)
 		list[i] = scatter ? shuffled(i, pages) : first + i;
@@ -284,6 +314,19 @@ static uint64_t passes(struct vm *vms, int count)
 	return sum;
 }
 
+static void read_all(struct vm *vm)
+{
+	for (unsigned long at = 0; at < memory_bytes; at += PAGE)
+		(void)*(volatile uint8_t *)(vm->memory + at);
+}
+
+static void say_work(struct vm *vms, int count)
+{
+	printf("work %llu %llu %llu\n", (unsigned long long)passes(vms, count),
+	       (unsigned long long)now_ns(CLOCK_PROCESS_CPUTIME_ID),
+	       (unsigned long long)now_ns(CLOCK_MONOTONIC));
+}
+
 static bool command(struct vm *vms, int count, char *line)
 {
 	char how[16] = "", what[16] = "";
@@ -298,8 +341,17 @@ static bool command(struct vm *vms, int count, char *line)
 		running = false;
 	} else if (!strncmp(line, "run", 3)) {
 		running = true;
+	} else if (!strncmp(line, "read", 4)) {
+		for (int i = 0; i < count; i++)
+			read_all(&vms[i]);
 	} else if (!strncmp(line, "passes", 6)) {
 		printf("passes %llu\n", (unsigned long long)passes(vms, count));
+		return true;
+	} else if (!strncmp(line, "work", 4)) {
+		say_work(vms, count);
+		return true;
+	} else if (!strncmp(line, "started", 7)) {
+		printf("started %llu\n", (unsigned long long)started_ns);
 		return true;
 	} else {
 		return false;
@@ -343,21 +395,58 @@ static void serve(int count)
 	free(vms);
 }
 
+/* One of so many lives, the others run once. */
+static void live(struct vm *vm, int number)
+{
+	uint64_t end;
+
+	run_once(vm);
+	if (!live_every || number % live_every)
+		return;
+	touch(vm, 50, false);
+	for (end = now_ns(CLOCK_MONOTONIC) + live_ms * 1000000ULL;
+	     now_ns(CLOCK_MONOTONIC) < end; usleep(pause_us))
+		run_once(vm);
+}
+
 static void cycle(int cycles)
 {
 	struct vm vm;
 
 	for (int i = 0; i < cycles; i++) {
 		vm_create(&vm, 0);
-		run_once(&vm);
+		live(&vm, i);
 		vm_destroy(&vm);
 	}
 	printf("cycles %d\n", cycles);
 }
 
+/* A process for each: what knows the VM has its mm and its task to let go too. */
+static void cycle_processes(int cycles)
+{
+	int status, bad = 0;
+	struct vm vm;
+
+	for (int i = 0; i < cycles; i++) {
+		pid_t child = check(fork(), "fork");
+
+		if (!child) {
+			vm_create(&vm, 0);
+			live(&vm, i);
+			/* every second one leaves it to the kernel */
+			if (i & 1)
+				vm_destroy(&vm);
+			_exit(0);
+		}
+		check(waitpid(child, &status, 0), "wait");
+		bad += status != 0;
+	}
+	printf("cycles %d\n", cycles - bad);
+}
+
 int main(int argc, char **argv)
 {
-	int vms = 1, cycles = 0;
+	int vms = 1, cycles = 0, processes = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (int i = 1; i + 1 < argc; i += 2) {
@@ -369,6 +458,16 @@ int main(int argc, char **argv)
 			vms = atoi(argv[i + 1]);
 		else if (!strcmp(argv[i], "--cycles"))
 			cycles = atoi(argv[i + 1]);
+		else if (!strcmp(argv[i], "--processes"))
+			processes = atoi(argv[i + 1]);
+		else if (!strcmp(argv[i], "--live-every"))
+			live_every = strtoul(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--live-ms"))
+			live_ms = strtoul(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--pause"))
+			pause_us = strtoul(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--mlock"))
+			locked = !strcmp(argv[i + 1], "yes");
 		else
 			return fprintf(stderr, "minivm: unknown option %s\n", argv[i]), 2;
 	}
@@ -377,6 +476,8 @@ int main(int argc, char **argv)
 	kvm = check(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
 	if (cycles)
 		cycle(cycles);
+	else if (processes)
+		cycle_processes(processes);
 	else
 		serve(vms);
 	return 0;

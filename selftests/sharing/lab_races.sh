@@ -89,6 +89,24 @@ race_direct()
 	race "$1" "$2" "$work/disk"
 }
 
+# race_vms NAME MIN-MERGED: VMMs and guests; a process of its own does the racing
+race_vms()
+{
+	local min=$2
+	[ -e /dev/kvm ] || skip "no /dev/kvm"
+	[ "$slow" = 1 ] || min=$((min / 10))
+	trap race_end EXIT
+	pool_mount r 128m pool
+	flat_out
+	"$work/vmracer" "$work/r" $((2 * slow * seconds)) "$min" $((300 * slow * slow)) >"$work/figures.new" ||
+		{ cat "$work/figures.new"; return 1; }
+	sed 's/^/VMs: /' "$work/figures.new" >>"$figures"
+	wait_until 5 all_given_back || pool r used_bytes
+	expect "used_bytes without a VM" "$(pool r used_bytes)" 0
+	expect "shared_frames without a VM" "$(pool r shared_frames)" 0
+	expect "sharing_slots without a VM" "$(pool r sharing_slots)" 0
+}
+
 kicks_end()
 {
 	local status=$?
@@ -111,9 +129,12 @@ test_kicks()
 	cat "$work/figures.new" >>"$figures"
 }
 
+# a step of either side takes longer there, and a race needs some of both
+[ "$slow" = 1 ] || seconds=$((2 * seconds))
+
 ktap_suite "races with the scanner"
 lib_start
-build "$here/racer.c" "$here/kicker.c" || exit 1
+build "$here/racer.c" "$here/vmracer.c" "$here/kicker.c" || exit 1
 figures=$work/figures
 run_race "writes" write 1000
 run_race "holes punched" punch 1000
@@ -129,6 +150,7 @@ run_race "umount attempted" umount 1000
 run_race "run=2 and run=1" run 1000
 run_race "sharing=vm and sharing=pool" mode 1000
 run_race "the index grows and shrinks" resize 500 race_longer
+run_race "VMs write, fork, and are killed" vms 2000 race_vms
 if [ "$only" = "  " ] || [[ $only == *" kicks "* ]]; then
 	ktap_run "a tunable written as the scanner falls asleep" test_kicks
 fi

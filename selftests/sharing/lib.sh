@@ -15,7 +15,8 @@
 #   mapper_stop NAME
 #   pool NAME ATTRIBUTE		prints it
 #   sharing ATTRIBUTE [VALUE]	prints or sets it
-#   sharing_stop		no scanning, and no pass begins by itself
+#   sharing_stop		no scanning, and no pass begins by itself; each then
+#				looks at all pages (smart_scan is 0)
 #   flat_out			as fast as it goes, pass after pass
 #   one_pass			a whole pass from its start, flat out, and only one
 #   dump POOL			its lines of debugfs' slots
@@ -140,6 +141,7 @@ sharing_stop()
 	sharing cpu_percent 100
 	sharing rate_pages_per_s 0
 	sharing vm_rate_pages_per_s 0
+	sharing smart_scan 0
 }
 
 flat_out()

@@ -6,6 +6,10 @@
  * units, of one pool.  held_bytes is what cannot be taken from the VM whatever
  * its price (unreclaimable_bytes).  --targets keeps what the module made of it, in
  * the form in which ballast-sim prints it.
+ *
+ * One thing is not in sysfs: which pages of a VM on ballastfs are holes because
+ * they were all zero.  The module counts them as had where a balloon does not
+ * move; of such a VM, and only there, a replay may hold less than the module did.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -173,6 +177,8 @@ int ctl_record(struct ctl *ctl, int argc, char **argv)
 	struct recorder recorder = { .ctl = ctl };
 	int err, closed;
 
+	if (ctl->json)
+		complain("record writes what ballast-sim reads, CSV: not with --json");
 	if (argc != 1 || ctl->json)
 		return CTL_USAGE;
 	if (no_module(ctl) || choose_pool(&recorder))

@@ -141,7 +141,10 @@ static void hold(const struct host *h, struct ballast_claim *claim,
 						h->settings.pace.balloon_max_bp);
 		claim->held_reason = BALLAST_REASON_BALLOON_LIMIT;
 	} else {
+		/* what is resident is the process's, its guest has no more than is left */
 		claim->held_pages = given(row, TRACE_RESIDENT, left) / PAGE_BYTES;
+		if (claim->held_pages > left / PAGE_BYTES)
+			claim->held_pages = left / PAGE_BYTES;
 		claim->held_reason = row->value[TRACE_BALLOON_STATE] == BALLOON_FROZEN ?
 			BALLAST_REASON_FROZEN : BALLAST_REASON_NO_BALLOON;
 	}

@@ -29,7 +29,10 @@ TRACE_EVENT(ballast_share,
 		  __entry->pfn)
 );
 
-/* ballast_break: a write made a shared page private; took_over: without a copy. */
+/*
+ * ballast_break: a shared page became private, by a write, run=2 or a narrower
+ * sharing mode; took_over: without a copy.
+ */
 TRACE_EVENT(ballast_break,
 	TP_PROTO(u32 map, unsigned long pgoff, bool took_over),
 	TP_ARGS(map, pgoff, took_over),
