@@ -143,6 +143,9 @@ test_record()
 	expect 0 "$ballastctl" --count 1 --pool host record "$work/host.csv"
 	[ "$(wc -l <"$work/host.csv")" = 2 ]
 	expect 2 "$ballastctl" record
+	expect 2 "$ballastctl" --json record "$work/json"
+	said "CSV: not with --json"
+	[ ! -e "$work/json" ]
 	expect 1 "$ballastctl" --count 1 record "$work/no/trace"
 }
 
