@@ -5,12 +5,16 @@
 #   make                 the module, for KVER= (default: the running kernel if
 #                        its headers are here, else the newest installed)
 #   make modules KVER=…  the same, for one kernel; KVER=debug is the debug kernel
+#   make balloon         the guest's balloon driver, for KVER=
 #   make tools           the programs beside it, to .build/tools
 #   make demo            guests under a lab host, sharing memory, in a table
 #   make check           lint, unit and tool tests, lab tests on both Debian kernels
 #   make check-tools     the tests of tools/
 #   make check-debug     the lab tests on a kernel with KASAN, lockdep, kmemleak
 #   make bench           the numbers, against KSM and tmpfs, as table and CSV
+#   make bench-sampling  what idle sampling costs, and how well it estimates
+#   make check-balloon   the guest's balloon driver, in guests of kernel KVER= (6.12)
+#   make bench-balloon   the guest's balloon driver against the kernel's
 #   make fig7            the idle memory tax with two guests, as the paper shows it
 #   make install         module, mount helper and man pages of the running kernel
 
@@ -24,15 +28,25 @@ W ?= 1
 # Objects of two kernels never meet: each is built from its own tree of links.
 BUILD = $(CURDIR)/.build/$(KVER)
 SOURCES := Kbuild kmod include
+# the lab host loads what is in BUILD; this is for its guests
+BALLOON_BUILD = $(CURDIR)/.build/balloon-$(KVER)
 
-.PHONY: all modules tools clean install demo check check-debug check-tools bench fig7 lint unit packages
-all: modules
+.PHONY: all modules balloon tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon check-balloon fig7 lint unit packages
+all: modules balloon
 
 modules:
 	@selftests/packages build
 	@selftests/vm/link-tree "$(BUILD)" $(SOURCES)
 	@kdir=$$($(KERNEL_HELPER) --build-dir "$(KVER)") || exit; \
 	$(MAKE) -C "$$kdir" M="$(BUILD)" W=$(W) $(if $(C),C=$(C) CF="-D__CHECK_ENDIAN__") modules \
+		| sed -u -e '/Entering directory\|Leaving directory/d'; exit $${PIPESTATUS[0]}
+
+balloon:
+	@selftests/packages build
+	@selftests/vm/link-tree "$(BALLOON_BUILD)" virtio-balloon-guest
+	@kdir=$$($(KERNEL_HELPER) --build-dir "$(KVER)") || exit; \
+	$(MAKE) -C "$$kdir" M="$(BALLOON_BUILD)/virtio-balloon-guest" W=$(W) \
+		$(if $(C),C=$(C) CF="-D__CHECK_ENDIAN__") modules \
 		| sed -u -e '/Entering directory\|Leaving directory/d'; exit $${PIPESTATUS[0]}
 
 tools:
@@ -50,7 +64,7 @@ install: modules
 	@$(MAKE) -C tools install
 
 packages:
-	@selftests/packages build lint lab
+	@selftests/packages build lint unit tools lab
 
 lint: packages
 	@selftests/lint/run
@@ -61,11 +75,16 @@ check-tools:
 demo: packages
 	@selftests/demo/run
 check: packages
-	@selftests/run lint unit tools lab:6.1 lab:6.12
+	@selftests/run lint unit tools runner lab:6.1 lab:6.12
 check-debug: packages
 	@selftests/run lab:debug
 bench: packages
 	@selftests/bench/run
+bench-sampling: packages
+	@selftests/kvm/accuracy-run
+check-balloon: packages
+	@selftests/balloon/run
+bench-balloon: packages
+	@selftests/balloon/bench
 fig7: packages
-	@selftests/tools/build
-	@selftests/vm/run --kernel "$(KVER)" --cpus 1 --memory 2048 --timeout 900 -- selftests/tools/fig7.sh
+	@selftests/tools/fig7-run

@@ -1,0 +1,633 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The guest's balloon driver: pace, floor, pressure, hold-off, and what follows from them.
+ * guest: policy/pace.c policy/floor.c policy/pressure.c policy/hold.c policy/self.c policy/step.c
+ */
+#include "unit.h"
+#include "virtio-balloon-guest/policy/floor.h"
+#include "virtio-balloon-guest/policy/self.h"
+#include "virtio-balloon-guest/policy/step.h"
+
+#define GIB	(1024 * BALLAST_MIB)
+#define PAGE	4096
+
+/* ---- pace */
+
+static void pace_grows_while_it_is_easy(void **state)
+{
+	struct ballast_pace p;
+	u64 last;
+	int i;
+
+	(void)state;
+	ballast_pace_init(&p);
+	for (i = 0; i < 20; i++) {
+		last = p.step_bytes;
+		ballast_pace_note(&p, BALLAST_OUTCOME_EASY);
+		assert_int_equal(p.step_bytes, ballast_min(last * 2, BALLAST_PACE_MAX_BYTES));
+		assert_int_equal(p.pause_ms, 0);
+	}
+	assert_int_equal(p.step_bytes, BALLAST_PACE_MAX_BYTES);
+}
+
+static void pace_shrinks_with_reclaim(void **state)
+{
+	struct ballast_pace p;
+	int i;
+
+	(void)state;
+	ballast_pace_init(&p);
+	for (i = 0; i < 20; i++) {
+		ballast_pace_note(&p, BALLAST_OUTCOME_RECLAIM);
+		assert_in_range(p.step_bytes, BALLAST_PACE_MIN_BYTES, BALLAST_PACE_RECLAIM_BYTES);
+		assert_int_equal(p.pause_ms, BALLAST_PACE_RECLAIM_MS);
+	}
+	assert_int_equal(p.step_bytes, BALLAST_PACE_MIN_BYTES);
+}
+
+static void pace_backs_off(void **state)
+{
+	static const u32 pauses[] = { 200, 400, 800, 1600, 3200, 6400, 10000, 10000 };
+	struct ballast_pace p;
+	size_t i;
+
+	(void)state;
+	ballast_pace_init(&p);
+	for (i = 0; i < ARRAY_SIZE(pauses); i++) {
+		ballast_pace_note(&p, BALLAST_OUTCOME_SHORT);
+		assert_int_equal(p.pause_ms, pauses[i]);
+		assert_int_equal(p.step_bytes, BALLAST_PACE_MIN_BYTES);
+	}
+	ballast_pace_note(&p, BALLAST_OUTCOME_EASY);
+	assert_int_equal(p.pause_ms, 0);
+}
+
+/* ---- floor */
+
+static void floor_by_size(void **state)
+{
+	static const struct {
+		u64 guest_mib, floor_mib;
+	} row[] = {
+		{ 0, 8 }, { 64, 40 }, { 127, 71 }, { 128, 72 }, { 256, 104 }, { 512, 168 },
+		{ 1024, 232 }, { 2048, 360 }, { 4096, 488 }, { 8192, 744 }, { 65536, 2536 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(row); i++)
+		assert_int_equal(ballast_floor_default_bytes(row[i].guest_mib * BALLAST_MIB) /
+				 BALLAST_MIB, row[i].floor_mib);
+}
+
+static void a_larger_guest_has_no_lower_floor(void **state)
+{
+	u64 mib, last = 0, floor;
+
+	(void)state;
+	for (mib = 0; mib < 20000; mib++) {
+		floor = ballast_floor_default_bytes(mib * BALLAST_MIB);
+		assert_true(floor >= last);
+		assert_true(floor <= last + BALLAST_MIB || !mib);
+		last = floor;
+	}
+	/* no overflow */
+	assert_true(ballast_floor_default_bytes(~(u64)0) > 0);
+}
+
+static void room_above_the_floor(void **state)
+{
+	(void)state;
+	assert_int_equal(ballast_floor_room_bytes(10, 3), 7);
+	assert_int_equal(ballast_floor_room_bytes(3, 3), 0);
+	assert_int_equal(ballast_floor_room_bytes(0, ~(u64)0), 0);
+}
+
+/* ---- pressure */
+
+static void psi_is_read(void **state)
+{
+	struct ballast_psi psi;
+
+	(void)state;
+	assert_true(ballast_psi_parse("some avg10=12.34 avg60=0.00 avg300=0.00 total=123456\n"
+				      "full avg10=0.07 avg60=1.00 avg300=0.00 total=789\n", &psi));
+	assert_int_equal(psi.some_avg10_bp, 1234);
+	assert_int_equal(psi.full_avg10_bp, 7);
+	assert_int_equal(psi.some_total_us, 123456);
+	assert_int_equal(psi.full_total_us, 789);
+	assert_true(ballast_psi_parse("full avg10=100.00 total=18446744073709551\n"
+				      "some avg10=100.00 total=0", &psi));
+	assert_int_equal(psi.full_avg10_bp, 10000);
+}
+
+static void psi_that_is_none(void **state)
+{
+	static const char *const text[] = {
+		"", "\n", "some", "some ", "some avg10=", "some avg10=1.00 total=1\n",
+		"some avg10=1.00\nfull avg10=1.00 total=1\n",
+		"some avg10=1 total=1\nfull avg10=1.00 total=1\n",
+		"some avg10=1.0 total=1\nfull avg10=1.00 total=1\n",
+		"some avg10=101.00 total=1\nfull avg10=1.00 total=1\n",
+		"some avg10=-1.00 total=1\nfull avg10=1.00 total=1\n",
+		"some avg10=1.00 total=x\nfull avg10=1.00 total=1\n",
+		"some avg10=1.00 total=99999999999999999999999\nfull avg10=1.00 total=1\n",
+		"some avg10=1.00 total=1\nfull avg10=1.00 tot",
+	};
+	struct ballast_psi psi;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(text); i++)
+		assert_false(ballast_psi_parse(text[i], &psi));
+	assert_false(ballast_psi_parse(NULL, &psi));
+}
+
+/* Cut off anywhere, on memory of exactly that length: ASan looks on. */
+static void psi_cut_off(void **state)
+{
+	static const char whole[] = "some avg10=12.34 avg60=0.00 avg300=0.00 total=123456\n"
+				    "full avg10=0.07 avg60=1.00 avg300=0.00 total=789\n";
+	struct ballast_psi psi;
+	size_t n;
+
+	(void)state;
+	for (n = 0; n < sizeof(whole); n++) {
+		char *text = malloc(n + 1);
+
+		memcpy(text, whole, n);
+		text[n] = 0;
+		(void)ballast_psi_parse(text, &psi);
+		free(text);
+	}
+}
+
+static void share_of_a_time(void **state)
+{
+	(void)state;
+	assert_int_equal(ballast_pressure_share_bp(0, 0, 0), 0);
+	assert_int_equal(ballast_pressure_share_bp(0, 1000000, 0), 0);
+	assert_int_equal(ballast_pressure_share_bp(1000, 51000, 500), 1000);
+	assert_int_equal(ballast_pressure_share_bp(0, 500000, 500), 10000);
+	assert_int_equal(ballast_pressure_share_bp(0, ~(u64)0, 1), 10000);
+	/* a counter that went back */
+	assert_int_equal(ballast_pressure_share_bp(5000, 4000, 500), 0);
+}
+
+static void the_graver_reason_is_named(void **state)
+{
+	const struct ballast_pressure_limits limits = { 1000, 500, BALLAST_MIB };
+	const struct ballast_pressure_limits none = { 0, 0, 0 };
+	struct ballast_pressure p = { .some_now_bp = 1000, .full_now_bp = 500,
+				      .swap_in_bytes_per_s = BALLAST_MIB };
+
+	(void)state;
+	assert_int_equal(ballast_pressure_now(&p, &limits), BALLAST_REASON_NONE);
+	p.swap_in_bytes_per_s++;
+	assert_int_equal(ballast_pressure_now(&p, &limits), BALLAST_REASON_SWAP_IN);
+	p.some_now_bp++;
+	assert_int_equal(ballast_pressure_now(&p, &limits), BALLAST_REASON_PSI_SOME);
+	p.full_now_bp++;
+	assert_int_equal(ballast_pressure_now(&p, &limits), BALLAST_REASON_PSI_FULL);
+	assert_int_equal(ballast_pressure_now(&p, &none), BALLAST_REASON_NONE);
+	assert_int_equal(ballast_pressure_lasting(&p, &limits), BALLAST_REASON_NONE);
+	p.some_avg10_bp = 1001;
+	assert_int_equal(ballast_pressure_lasting(&p, &limits), BALLAST_REASON_PSI_SOME);
+	p.full_avg10_bp = 501;
+	assert_int_equal(ballast_pressure_lasting(&p, &limits), BALLAST_REASON_PSI_FULL);
+	assert_int_equal(ballast_pressure_lasting(&p, &none), BALLAST_REASON_NONE);
+}
+
+static void own_waiting_is_not_the_guests(void **state)
+{
+	struct ballast_own_wait own = { 0, 0 };
+	struct ballast_pressure p;
+	int i;
+
+	(void)state;
+	ballast_own_wait_note(&own, 250000, 500);
+	assert_int_equal(own.now_bp, 5000);
+	assert_in_range(own.avg10_bp, 230, 240);
+	/* for long: all of it */
+	for (i = 0; i < 400; i++)
+		ballast_own_wait_note(&own, 250000, 500);
+	assert_in_range(own.avg10_bp, 4900, 5000);
+	p = (struct ballast_pressure){ 5000, 6000, 4000, 7000, 1 };
+	ballast_pressure_without_own(&p, &own);
+	assert_in_range(p.some_avg10_bp, 0, 100);
+	assert_in_range(p.full_avg10_bp, 1000, 1100);
+	assert_int_equal(p.some_now_bp, 0);
+	assert_int_equal(p.full_now_bp, 2000);
+	assert_int_equal(p.swap_in_bytes_per_s, 1);
+	/* over: it decays as PSI does, to a third in ten seconds */
+	for (i = 0; i < 20; i++)
+		ballast_own_wait_note(&own, 0, 500);
+	assert_int_equal(own.now_bp, 0);
+	assert_in_range(own.avg10_bp, 1700, 2000);
+	ballast_own_wait_note(&own, ~(u64)0, ~(u64)0);
+	ballast_own_wait_note(&own, 0, 0);
+}
+
+static void every_reason_has_a_word(void **state)
+{
+	int i, j;
+
+	(void)state;
+	for (i = 0; i < BALLAST_REASON_NR; i++)
+		for (j = 0; j < i; j++)
+			assert_string_not_equal(ballast_reason_token(i), ballast_reason_token(j));
+	assert_string_equal(ballast_reason_token(BALLAST_REASON_NR), "?");
+	assert_string_equal(ballast_reason_token(BALLAST_REASON_OOM), "oom");
+}
+
+/* ---- hold-off */
+
+static void hold_off_doubles_while_pressure_returns(void **state)
+{
+	struct ballast_hold h = { 0, 0 };
+	u64 now = 1000, length = BALLAST_HOLD_FIRST_MS;
+	int i;
+
+	(void)state;
+	assert_int_equal(ballast_hold_left_ms(&h, now), 0);
+	for (i = 0; i < 12; i++) {
+		ballast_hold_begin(&h, now);
+		assert_int_equal(h.length_ms, length);
+		assert_int_equal(ballast_hold_left_ms(&h, now), length);
+		now += length + 1;
+		assert_int_equal(ballast_hold_left_ms(&h, now), 0);
+		length = ballast_min(length * 2, BALLAST_HOLD_LONGEST_MS);
+	}
+	assert_int_equal(h.length_ms, BALLAST_HOLD_LONGEST_MS);
+}
+
+static void pressure_that_lasts_does_not_double(void **state)
+{
+	struct ballast_hold h = { 0, 0 };
+	int i;
+
+	(void)state;
+	for (i = 0; i < 100; i++)
+		ballast_hold_begin(&h, 5000 + (u64)i * 500);
+	assert_int_equal(h.length_ms, BALLAST_HOLD_FIRST_MS);
+	assert_int_equal(h.until_ms, 5000 + 99 * 500 + BALLAST_HOLD_FIRST_MS);
+}
+
+static void calm_makes_it_forget(void **state)
+{
+	struct ballast_hold h = { 0, 0 };
+
+	(void)state;
+	ballast_hold_begin(&h, 0);
+	ballast_hold_begin(&h, 2001);
+	assert_int_equal(h.length_ms, 4000);
+	/* four times as long after its end, and one more */
+	ballast_hold_begin(&h, h.until_ms + 4 * 4000 + 1);
+	assert_int_equal(h.length_ms, BALLAST_HOLD_FIRST_MS);
+}
+
+/* ---- own target */
+
+static void own_target(void **state)
+{
+	u64 target = 0;
+	int i;
+
+	(void)state;
+	/* up by a 16th a period, to what is neither committed nor reserve */
+	for (i = 0; i < 100; i++)
+		target = ballast_self_target_bytes(target, 16 * GIB, 3 * GIB, GIB);
+	assert_in_range(target, 12 * GIB - 16 * GIB / 64, 12 * GIB);
+	assert_int_equal(ballast_self_target_bytes(0, 16 * GIB, 3 * GIB, GIB), GIB);
+	/* down at once */
+	assert_int_equal(ballast_self_target_bytes(target, 16 * GIB, 10 * GIB, GIB), 5 * GIB);
+	assert_int_equal(ballast_self_target_bytes(target, 16 * GIB, 17 * GIB, GIB), 0);
+	/* a guest that breathes moves nothing */
+	target = 5 * GIB;
+	assert_int_equal(ballast_self_target_bytes(target, 16 * GIB, 10 * GIB - 100 * BALLAST_MIB,
+						   GIB), target);
+	assert_int_equal(ballast_self_target_bytes(0, GIB, ~(u64)0, ~(u64)0), 0);
+}
+
+/* ---- the decision */
+
+static struct ballast_view calm_guest(void)
+{
+	struct ballast_view v = {
+		.now_ms = 1000000,
+		.guest_bytes = 4 * GIB,
+		.available_bytes = 3 * GIB,
+		.floor_bytes = GIB / 2,
+		.limits = { 1000, 500, BALLAST_MIB },
+		.page_bytes = PAGE,
+		.may_give_back = true,
+	};
+
+	return v;
+}
+
+static void an_empty_balloon_rests(void **state)
+{
+	struct ballast_view v = calm_guest();
+	struct ballast_decider d;
+	struct ballast_step s;
+
+	(void)state;
+	ballast_decider_init(&d);
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_REST);
+	assert_int_equal(s.look_ms, BALLAST_STEP_NEVER_MS);
+	assert_false(s.veto);
+	/* pressure is none of its business then */
+	v.pressure.full_now_bp = v.pressure.full_avg10_bp = 10000;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_REST);
+	assert_false(s.veto);
+}
+
+static void it_inflates_at_the_pace(void **state)
+{
+	struct ballast_view v = calm_guest();
+	struct ballast_decider d;
+	struct ballast_step s;
+	int steps = 0;
+
+	(void)state;
+	ballast_decider_init(&d);
+	v.host_target_bytes = 2 * GIB + 5 * PAGE;
+	while (v.held_bytes < v.host_target_bytes && steps++ < 10) {
+		s = ballast_step_decide(&d, &v);
+		assert_int_equal(s.move, BALLAST_MOVE_INFLATE);
+		assert_int_equal(s.reason, BALLAST_REASON_HOST);
+		assert_int_equal(s.refused_bytes, 0);
+		v.held_bytes += s.bytes;
+		v.available_bytes -= s.bytes;
+		ballast_step_done(&d, v.now_ms, BALLAST_OUTCOME_EASY);
+	}
+	assert_int_equal(v.held_bytes, v.host_target_bytes);
+	assert_int_equal(steps, 6);	/* 64, 128, 256, 512, 1024 MiB and the rest */
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_REST);
+	assert_int_equal(s.look_ms, BALLAST_STEP_LOOK_MS);
+}
+
+static void a_short_step_waits(void **state)
+{
+	struct ballast_view v = calm_guest();
+	struct ballast_decider d;
+	struct ballast_step s;
+
+	(void)state;
+	ballast_decider_init(&d);
+	v.host_target_bytes = GIB;
+	ballast_step_done(&d, v.now_ms, BALLAST_OUTCOME_SHORT);
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_REST);
+	assert_int_equal(s.look_ms, BALLAST_PACE_SHORT_MS);
+	assert_int_equal(s.refused_bytes, GIB);
+	v.now_ms += BALLAST_PACE_SHORT_MS;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_INFLATE);
+	assert_int_equal(s.bytes, BALLAST_PACE_MIN_BYTES);
+}
+
+static void it_stops_at_the_floor(void **state)
+{
+	struct ballast_view v = calm_guest();
+	struct ballast_decider d;
+	struct ballast_step s;
+
+	(void)state;
+	ballast_decider_init(&d);
+	v.host_target_bytes = 4 * GIB;
+	v.available_bytes = v.floor_bytes + 10 * BALLAST_MIB + 100;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_INFLATE);
+	assert_int_equal(s.bytes, 10 * BALLAST_MIB);
+	assert_int_equal(s.refused_bytes, 4 * GIB - 10 * BALLAST_MIB);
+	v.available_bytes = v.floor_bytes + 2 * BALLAST_MIB - 1;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_REST);
+	assert_int_equal(s.reason, BALLAST_REASON_FLOOR);
+	assert_int_equal(s.refused_bytes, 4 * GIB);
+	assert_int_equal(s.look_ms, BALLAST_STEP_LOOK_MS);
+	/* the little that is missing may be taken to the byte */
+	v.host_target_bytes = BALLAST_MIB;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_INFLATE);
+	assert_int_equal(s.bytes, BALLAST_MIB);
+}
+
+static void pressure_gives_back_in_doubling_units(void **state)
+{
+	static const u64 units[] = { 1, 2, 4, 8, 16, 32 };
+	struct ballast_view v = calm_guest();
+	struct ballast_decider d;
+	struct ballast_step s;
+	size_t i;
+
+	(void)state;
+	ballast_decider_init(&d);
+	v.host_target_bytes = v.held_bytes = 100 * BALLAST_MIB;
+	v.pressure.some_now_bp = 1001;
+	for (i = 0; i < ARRAY_SIZE(units); i++) {
+		s = ballast_step_decide(&d, &v);
+		assert_int_equal(s.move, BALLAST_MOVE_DEFLATE);
+		assert_int_equal(s.reason, BALLAST_REASON_PSI_SOME);
+		assert_int_equal(s.bytes, ballast_min(units[i] * BALLAST_UNIT_BYTES, v.held_bytes));
+		assert_int_equal(s.look_ms, BALLAST_STEP_LOOK_MS);
+		assert_true(s.veto);
+		v.held_bytes -= s.bytes;
+		v.now_ms += BALLAST_STEP_LOOK_MS;
+	}
+	assert_int_equal(v.held_bytes, 0);
+	/* it is over: nothing for the hold-off, then it begins anew */
+	v.pressure.some_now_bp = 0;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_REST);
+	assert_int_equal(s.refused_bytes, v.host_target_bytes);
+	v.now_ms += BALLAST_HOLD_FIRST_MS;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_INFLATE);
+	v.held_bytes = v.host_target_bytes;
+	v.pressure.some_now_bp = 1001;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.bytes, BALLAST_UNIT_BYTES);
+	assert_int_equal(d.hold.length_ms, 2 * BALLAST_HOLD_FIRST_MS);
+}
+
+static void lasting_pressure_only_stops_inflation(void **state)
+{
+	struct ballast_view v = calm_guest();
+	struct ballast_decider d;
+	struct ballast_step s;
+
+	(void)state;
+	ballast_decider_init(&d);
+	v.host_target_bytes = GIB;
+	v.held_bytes = GIB / 2;
+	v.pressure.full_avg10_bp = 501;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_REST);
+	assert_true(s.veto);
+	assert_int_equal(s.reason, BALLAST_REASON_PSI_FULL);
+	/* a balloon that is where it should be does not care */
+	v.held_bytes = GIB;
+	s = ballast_step_decide(&d, &v);
+	assert_false(s.veto);
+}
+
+static void without_leave_nothing_is_given_back(void **state)
+{
+	struct ballast_view v = calm_guest();
+	struct ballast_decider d;
+	struct ballast_step s;
+
+	(void)state;
+	ballast_decider_init(&d);
+	v.may_give_back = false;
+	v.host_target_bytes = v.held_bytes = GIB;
+	v.pressure.full_now_bp = 10000;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_REST);
+	assert_true(s.veto);
+}
+
+static void what_the_host_gives_is_taken_under_pressure_too(void **state)
+{
+	struct ballast_view v = calm_guest();
+	struct ballast_decider d;
+	struct ballast_step s;
+
+	(void)state;
+	ballast_decider_init(&d);
+	v.held_bytes = GIB;
+	v.pressure.full_now_bp = 10000;
+	v.may_give_back = false;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_DEFLATE);
+	assert_int_equal(s.bytes, GIB);
+	assert_false(s.veto);
+}
+
+static void the_higher_target_counts(void **state)
+{
+	struct ballast_view v = calm_guest();
+	struct ballast_decider d;
+	struct ballast_step s;
+
+	(void)state;
+	ballast_decider_init(&d);
+	v.host_target_bytes = 10 * BALLAST_MIB;
+	v.self_target_bytes = 20 * BALLAST_MIB + 17;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.bytes, 20 * BALLAST_MIB);
+	assert_int_equal(s.reason, BALLAST_REASON_SELF);
+	v.self_target_bytes = 5 * BALLAST_MIB;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.bytes, 10 * BALLAST_MIB);
+	assert_int_equal(s.reason, BALLAST_REASON_HOST);
+}
+
+static void out_of_memory(void **state)
+{
+	struct ballast_decider d;
+
+	(void)state;
+	ballast_decider_init(&d);
+	assert_int_equal(ballast_step_oom_bytes(&d, 1, GIB, 0), 0);
+	assert_int_equal(d.hold.length_ms, 0);
+	assert_int_equal(ballast_step_oom_bytes(&d, 1, 256 * BALLAST_MIB, GIB), 64 * BALLAST_MIB);
+	assert_int_equal(ballast_step_oom_bytes(&d, 1, 8 * GIB, 4 * GIB), GIB);
+	assert_int_equal(ballast_step_oom_bytes(&d, 1, 8 * GIB, 3 * PAGE), 3 * PAGE);
+	assert_int_equal(ballast_hold_left_ms(&d.hold, 1), BALLAST_HOLD_FIRST_MS);
+}
+
+/*
+ * Whatever the guest looks like: never beyond the target, never below the
+ * floor, never more given back than held, whole pages, always progress or a wait.
+ */
+static void any_guest(void **state)
+{
+	u64 seed = 7;
+	struct ballast_decider d;
+	unsigned int n;
+
+	(void)state;
+	ballast_decider_init(&d);
+	for (n = 0; n < 300000; n++) {
+		struct ballast_view v = calm_guest();
+		struct ballast_step s;
+		u64 target;
+
+		v.now_ms = 1000000 + (u64)n * unit_random_below(&seed, 2);
+		v.host_target_bytes = PAGE * unit_random_below(&seed, 2 << 20);
+		v.self_target_bytes = unit_random_below(&seed, 3) ? 0 :
+				      unit_random_below(&seed, 4 * GIB);
+		v.held_bytes = v.host_target_bytes;
+		if (unit_random_below(&seed, 4))
+			v.held_bytes = PAGE * unit_random_below(&seed, 1 << 20);
+		v.available_bytes = unit_random_below(&seed, 4 * GIB);
+		v.floor_bytes = unit_random_below(&seed, 4 * GIB);
+		v.may_give_back = unit_random_below(&seed, 2);
+		if (!unit_random_below(&seed, 4)) {
+			v.pressure.some_now_bp = unit_random_below(&seed, 2000);
+			v.pressure.some_avg10_bp = unit_random_below(&seed, 2000);
+		}
+		target = ballast_max(v.host_target_bytes, v.self_target_bytes);
+		s = ballast_step_decide(&d, &v);
+		assert_int_equal(s.bytes % PAGE, 0);
+		assert_int_equal(s.move == BALLAST_MOVE_REST, s.bytes == 0);
+		assert_true(s.look_ms >= 1);
+		switch (s.move) {
+		case BALLAST_MOVE_INFLATE:
+			assert_true(v.held_bytes + s.bytes <= target);
+			assert_true(v.available_bytes >= v.floor_bytes + s.bytes);
+			assert_true(s.bytes <= d.pace.step_bytes);
+			ballast_step_done(&d, v.now_ms, (enum ballast_outcome)
+					  unit_random_below(&seed, 3));
+			break;
+		case BALLAST_MOVE_DEFLATE:
+			assert_true(s.bytes <= v.held_bytes);
+			assert_true(s.veto ? v.may_give_back : v.held_bytes - s.bytes <= target);
+			break;
+		case BALLAST_MOVE_REST:
+			assert_true(s.look_ms <= BALLAST_STEP_LOOK_MS ||
+				    (!target && !v.held_bytes));
+			break;
+		}
+	}
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(pace_grows_while_it_is_easy),
+	cmocka_unit_test(pace_shrinks_with_reclaim),
+	cmocka_unit_test(pace_backs_off),
+	cmocka_unit_test(floor_by_size),
+	cmocka_unit_test(a_larger_guest_has_no_lower_floor),
+	cmocka_unit_test(room_above_the_floor),
+	cmocka_unit_test(psi_is_read),
+	cmocka_unit_test(psi_that_is_none),
+	cmocka_unit_test(psi_cut_off),
+	cmocka_unit_test(share_of_a_time),
+	cmocka_unit_test(the_graver_reason_is_named),
+	cmocka_unit_test(own_waiting_is_not_the_guests),
+	cmocka_unit_test(every_reason_has_a_word),
+	cmocka_unit_test(hold_off_doubles_while_pressure_returns),
+	cmocka_unit_test(pressure_that_lasts_does_not_double),
+	cmocka_unit_test(calm_makes_it_forget),
+	cmocka_unit_test(own_target),
+	cmocka_unit_test(an_empty_balloon_rests),
+	cmocka_unit_test(it_inflates_at_the_pace),
+	cmocka_unit_test(a_short_step_waits),
+	cmocka_unit_test(it_stops_at_the_floor),
+	cmocka_unit_test(pressure_gives_back_in_doubling_units),
+	cmocka_unit_test(lasting_pressure_only_stops_inflation),
+	cmocka_unit_test(without_leave_nothing_is_given_back),
+	cmocka_unit_test(what_the_host_gives_is_taken_under_pressure_too),
+	cmocka_unit_test(the_higher_target_counts),
+	cmocka_unit_test(out_of_memory),
+	cmocka_unit_test(any_guest),
+};
+
+unit_main(tests)

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The virtio-balloon device: taking it, leaving it, sleeping and waking.
+ *
+ * DOC: States, locks and lifetimes: Documentation/design/balloon.md.  Everything
+ * that runs is stopped before the balloon is emptied, and the balloon is empty
+ * before the device is reset.
+ */
+#include "balloon.h"
+
+#include <linux/module.h>
+#include <linux/oom.h>
+#include <linux/slab.h>
+#include <linux/virtio_config.h>
+#include <uapi/linux/virtio_ring.h>
+
+/* Where the kernel's driver is: before what frees less, or is dearer to free. */
+#define OOM_PRIORITY 80
+
+struct ballast_tunables ballast_tunables = {
+	.give_back = true,
+	.psi_some_limit_bp = 1000,
+	.psi_full_limit_bp = 500,
+	.swap_in_limit_bytes_per_s = BALLAST_MIB,
+	.self_reserve_mib = 128,
+	.self_period_ms = 5000,
+};
+
+#define PARAMETER(name, type, text)						\
+	module_param_named(name, ballast_tunables.name, type, 0644);		\
+	MODULE_PARM_DESC(name, text)
+
+PARAMETER(floor_mib, uint, "memory that stays available to the guest, MiB; 0: by its size");
+PARAMETER(give_back, bool, "hold less than the host asks for under memory pressure");
+PARAMETER(psi_some_limit_bp, uint, "PSI some above which inflation stops, 1/100 %; 0: none");
+PARAMETER(psi_full_limit_bp, uint, "PSI full above which inflation stops, 1/100 %; 0: none");
+PARAMETER(swap_in_limit_bytes_per_s, ulong, "swap-in above which inflation stops; 0: none");
+PARAMETER(self_reserve_mib, uint, "what self-ballooning keeps beside what is committed, MiB");
+
+static int set_period(const char *text, const struct kernel_param *param)
+{
+	/* more often than this it would be work for nothing */
+	return param_set_uint_minmax(text, param, 100, 3600000);
+}
+
+static const struct kernel_param_ops period_ops = { .set = set_period, .get = param_get_uint };
+module_param_cb(self_period_ms, &period_ops, &ballast_tunables.self_period_ms, 0644);
+MODULE_PARM_DESC(self_period_ms, "how often self-ballooning thinks, 100 to 3600000 ms");
+
+/**
+ * ballast_device_kick - have a step made
+ * @balloon: the device; nothing happens if it is stopped
+ * @delay: in jiffies
+ */
+void ballast_device_kick(struct ballast_balloon *balloon, unsigned long delay)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&balloon->stop_lock, flags);
+	if (!balloon->stopped)
+		mod_delayed_work(balloon->wq, &balloon->resize_work, delay);
+	spin_unlock_irqrestore(&balloon->stop_lock, flags);
+}
+
+/**
+ * ballast_device_target_bytes - what the host asks for
+ * @balloon: the device, not reset
+ *
+ * Return: the size that the balloon should have.
+ */
+u64 ballast_device_target_bytes(struct ballast_balloon *balloon)
+{
+	u32 units;
+
+	virtio_cread_le(balloon->vdev, struct virtio_balloon_config, num_pages, &units);
+	return (u64)units << VIRTIO_BALLOON_PFN_SHIFT;
+}
+
+/**
+ * ballast_device_show_actual - tell the host how large the balloon is, if it is news
+ * @balloon: the device; called by the work, or when it is stopped
+ */
+void ballast_device_show_actual(struct ballast_balloon *balloon)
+{
+	u32 units;
+
+	mutex_lock(&balloon->lock);
+	units = ballast_held_pages(balloon) * BALLAST_UNITS_PER_PAGE;
+	mutex_unlock(&balloon->lock);
+	if (units == balloon->shown_units)
+		return;
+	balloon->shown_units = units;
+	virtio_cwrite_le(balloon->vdev, struct virtio_balloon_config, actual, &units);
+}
+
+static void config_changed(struct virtio_device *vdev)
+{
+	ballast_device_kick(vdev->priv, 0);
+}
+
+/* The host must know what free pages hold; returns whether that is zero. */
+static bool tell_poison(struct virtio_device *vdev)
+{
+	u32 poison = 0;
+
+	if (!virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
+		return true;
+	if (!want_init_on_free())
+		memset(&poison, PAGE_POISON, sizeof(poison));
+	virtio_cwrite_le(vdev, struct virtio_balloon_config, poison_val, &poison);
+	return !poison;
+}
+
+static int begin(struct ballast_balloon *balloon)
+{
+	struct virtio_device *vdev = balloon->vdev;
+	int err;
+
+	err = ballast_queue_find(balloon);
+	if (err)
+		return err;
+	balloon->use_reporting = tell_poison(vdev) && balloon->report_vq;
+	/* what another driver held is gone with it, whatever the device remembers */
+	balloon->shown_units = ~0U;
+	err = ballast_stats_begin(balloon);
+	if (err) {
+		vdev->config->del_vqs(vdev);
+		return err;
+	}
+	virtio_device_ready(vdev);
+	spin_lock_irq(&balloon->stop_lock);
+	balloon->stopped = false;
+	/* the host may have asked before it could be heard */
+	if (balloon->stats_vq)
+		queue_work(balloon->wq, &balloon->stats_work);
+	spin_unlock_irq(&balloon->stop_lock);
+	ballast_device_kick(balloon, 0);
+	return 0;
+}
+
+/* The reverse of begin(); afterwards the balloon is empty. */
+static void end(struct ballast_balloon *balloon)
+{
+	struct virtio_device *vdev = balloon->vdev;
+
+	spin_lock_irq(&balloon->stop_lock);
+	balloon->stopped = true;
+	spin_unlock_irq(&balloon->stop_lock);
+	cancel_delayed_work_sync(&balloon->resize_work);
+	cancel_work_sync(&balloon->stats_work);
+	ballast_resize_drain(balloon);
+	mutex_lock(&balloon->report_lock);
+	balloon->report_vq = NULL;
+	mutex_unlock(&balloon->report_lock);
+	virtio_reset_device(vdev);
+	vdev->config->del_vqs(vdev);
+}
+
+static int create(struct virtio_device *vdev)
+{
+	struct ballast_balloon *balloon = kzalloc(sizeof(*balloon), GFP_KERNEL);
+
+	if (!balloon)
+		return -ENOMEM;
+	balloon->vdev = vdev;
+	balloon->stopped = true;
+	balloon->adjust_managed = !virtio_has_feature(vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
+	balloon->oom.notifier_call = ballast_oom_notify;
+	balloon->oom.priority = OOM_PRIORITY;
+	balloon->reporting.report = ballast_queue_report;
+	init_waitqueue_head(&balloon->acked);
+	spin_lock_init(&balloon->stop_lock);
+	mutex_init(&balloon->lock);
+	mutex_init(&balloon->report_lock);
+	INIT_DELAYED_WORK(&balloon->resize_work, ballast_resize_work);
+	INIT_WORK(&balloon->stats_work, ballast_stats_work);
+	ballast_ranges_init(&balloon->ranges);
+	ballast_pages_init(balloon);
+	ballast_decider_init(&balloon->decider);
+	balloon->pfns = kmalloc_array(BALLAST_PFNS_MAX, sizeof(balloon->pfns[0]), GFP_KERNEL);
+	balloon->wq = alloc_workqueue("ballast_balloon", WQ_FREEZABLE | WQ_UNBOUND, 0);
+	if (!balloon->pfns || !balloon->wq) {
+		if (balloon->wq)
+			destroy_workqueue(balloon->wq);
+		kfree(balloon->pfns);
+		kfree(balloon);
+		return -ENOMEM;
+	}
+	vdev->priv = balloon;
+	return 0;
+}
+
+static void destroy(struct ballast_balloon *balloon)
+{
+	destroy_workqueue(balloon->wq);
+	kfree(balloon->pfns);
+	kfree(balloon);
+}
+
+/* Another device's reporting is no reason to do without the balloon. */
+static void begin_reporting(struct ballast_balloon *balloon)
+{
+	if (!balloon->report_vq)
+		return;
+	if (balloon->report_max < PAGE_REPORTING_CAPACITY ||
+	    page_reporting_register(&balloon->reporting))
+		dev_info(&balloon->vdev->dev, "free pages are not reported\n");
+	else
+		balloon->reporting_registered = true;
+}
+
+static int probe(struct virtio_device *vdev)
+{
+	struct ballast_balloon *balloon;
+	int err;
+
+	if (!vdev->config->get)
+		return -EINVAL;
+	err = create(vdev);
+	if (err)
+		return err;
+	balloon = vdev->priv;
+	err = register_oom_notifier(&balloon->oom);
+	if (err)
+		goto free_balloon;
+	err = begin(balloon);
+	if (err)
+		goto unregister_oom;
+	begin_reporting(balloon);
+	return 0;
+
+unregister_oom:
+	unregister_oom_notifier(&balloon->oom);
+free_balloon:
+	destroy(balloon);
+	return err;
+}
+
+static void remove(struct virtio_device *vdev)
+{
+	struct ballast_balloon *balloon = vdev->priv;
+
+	if (balloon->reporting_registered)
+		page_reporting_unregister(&balloon->reporting);
+	unregister_oom_notifier(&balloon->oom);
+	end(balloon);
+	destroy(balloon);
+}
+
+#ifdef CONFIG_PM_SLEEP
+/* The memory image, or a sleeping guest, holds no balloon: the host forgets it. */
+static int freeze(struct virtio_device *vdev)
+{
+	end(vdev->priv);
+	return 0;
+}
+
+static int restore(struct virtio_device *vdev)
+{
+	return begin(vdev->priv);
+}
+#endif
+
+/* remove() runs under the device's lock, and there is no driver afterwards. */
+static int kick_device(struct device *dev, void *unused)
+{
+	device_lock(dev);
+	if (dev->driver)
+		ballast_device_kick(dev_to_virtio(dev)->priv, 0);
+	device_unlock(dev);
+	return 0;
+}
+
+static struct virtio_driver ballast_driver;
+
+/* A balloon that holds nothing does not look around by itself. */
+static int set_self_balloon(const char *text, const struct kernel_param *param)
+{
+	int err = param_set_bool(text, param);
+
+	/* parameters given with insmod come before the driver is known */
+	if (!err && ballast_driver.driver.p)
+		err = driver_for_each_device(&ballast_driver.driver, NULL, NULL, kick_device);
+	return err;
+}
+
+static const struct kernel_param_ops self_balloon_ops = {
+	.set = set_self_balloon,
+	.get = param_get_bool,
+};
+module_param_cb(self_balloon, &self_balloon_ops, &ballast_tunables.self_balloon, 0644);
+MODULE_PARM_DESC(self_balloon, "give what is not committed to the host unasked");
+
+static int validate(struct virtio_device *vdev)
+{
+	/* Free pages that have to hold something may not come back zeroed. */
+	if (!want_init_on_free() && !page_poisoning_enabled_static())
+		__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
+	else if (!virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
+		__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_REPORTING);
+	/* an indirect descriptor is memory allocated when there may be none */
+	__virtio_clear_bit(vdev, VIRTIO_RING_F_INDIRECT_DESC);
+	/* page numbers are physical, whatever an IOMMU says */
+	__virtio_clear_bit(vdev, VIRTIO_F_ACCESS_PLATFORM);
+	return 0;
+}
+
+static const struct virtio_device_id ids[] = {
+	{ VIRTIO_ID_BALLOON, VIRTIO_DEV_ANY_ID },
+	{ 0 },
+};
+
+static unsigned int features[] = {
+	VIRTIO_BALLOON_F_MUST_TELL_HOST,
+	VIRTIO_BALLOON_F_STATS_VQ,
+	VIRTIO_BALLOON_F_DEFLATE_ON_OOM,
+	VIRTIO_BALLOON_F_PAGE_POISON,
+	VIRTIO_BALLOON_F_REPORTING,
+};
+
+static struct virtio_driver ballast_driver = {
+	.feature_table = features,
+	.feature_table_size = ARRAY_SIZE(features),
+	.driver.name = KBUILD_MODNAME,
+	.driver.owner = THIS_MODULE,
+	.driver.dev_groups = ballast_device_groups,
+	.id_table = ids,
+	.validate = validate,
+	.probe = probe,
+	.remove = remove,
+	.config_changed = config_changed,
+#ifdef CONFIG_PM_SLEEP
+	.freeze = freeze,
+	.restore = restore,
+#endif
+};
+
+module_virtio_driver(ballast_driver);
+MODULE_DEVICE_TABLE(virtio, ids);
+MODULE_DESCRIPTION("Ballast's guest balloon driver");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The work: looks at the guest, has the decision made, makes the step.
+ *
+ * DOC: One step a run, then the work queues itself, so that a target that
+ * changes while a large balloon inflates is seen at the next step.
+ */
+#include "balloon.h"
+
+#include <linux/delay.h>
+#include <linux/mman.h>
+#include <linux/sched.h>
+
+#include "policy/floor.h"
+#include "policy/self.h"
+
+/* At most so much in one step down: ranges are quick, page numbers are not. */
+#define DEFLATE_STEP_BYTES	(1024 * BALLAST_MIB)
+#define DEFLATE_TOLD_BYTES	(128 * BALLAST_MIB)
+
+static u64 to_bytes(u64 pages)
+{
+	return pages << PAGE_SHIFT;
+}
+
+static u64 to_pages(u64 bytes)
+{
+	return bytes >> PAGE_SHIFT;
+}
+
+/**
+ * ballast_guest_bytes - the guest's size
+ * @balloon: the device
+ *
+ * Return: what the kernel manages, and what is in the balloon.
+ */
+u64 ballast_guest_bytes(const struct ballast_balloon *balloon)
+{
+	return to_bytes(totalram_pages() +
+			(balloon->adjust_managed ? ballast_held_pages(balloon) : 0));
+}
+
+/**
+ * ballast_floor_bytes - what the guest keeps available
+ * @balloon: the device
+ *
+ * Return: the parameter, or a default by the guest's size.
+ */
+u64 ballast_floor_bytes(const struct ballast_balloon *balloon)
+{
+	const u64 mib = READ_ONCE(ballast_tunables.floor_mib);
+
+	return mib ? mib * BALLAST_MIB : ballast_floor_default_bytes(ballast_guest_bytes(balloon));
+}
+
+/* Its own target, once a period. */
+static void think_of_self(struct ballast_balloon *balloon, u64 now_ms)
+{
+	u64 target = 0;
+
+	if (READ_ONCE(ballast_tunables.self_balloon)) {
+		if (now_ms < balloon->self_next_ms)
+			return;
+		balloon->self_next_ms = now_ms + READ_ONCE(ballast_tunables.self_period_ms);
+		target = ballast_self_target_bytes(balloon->self_target_bytes,
+						   ballast_guest_bytes(balloon),
+						   to_bytes(vm_memory_committed()),
+						   READ_ONCE(ballast_tunables.self_reserve_mib) *
+						   BALLAST_MIB);
+	}
+	WRITE_ONCE(balloon->self_target_bytes, target);
+}
+
+static void take_view(struct ballast_balloon *balloon, struct ballast_view *view)
+{
+	const long available = si_mem_available();
+
+	memset(view, 0, sizeof(*view));
+	view->now_ms = ballast_now_ms();
+	think_of_self(balloon, view->now_ms);
+	ballast_pressure_look(&balloon->gauge, view->now_ms, &view->pressure);
+	view->guest_bytes = ballast_guest_bytes(balloon);
+	view->host_target_bytes = ballast_device_target_bytes(balloon);
+	view->self_target_bytes = balloon->self_target_bytes;
+	view->available_bytes = available > 0 ? to_bytes(available) : 0;
+	view->floor_bytes = ballast_floor_bytes(balloon);
+	view->limits.some_bp = READ_ONCE(ballast_tunables.psi_some_limit_bp);
+	view->limits.full_bp = READ_ONCE(ballast_tunables.psi_full_limit_bp);
+	view->limits.swap_in_bytes_per_s =
+		READ_ONCE(ballast_tunables.swap_in_limit_bytes_per_s);
+	view->page_bytes = PAGE_SIZE;
+	view->may_give_back = READ_ONCE(ballast_tunables.give_back) ||
+		virtio_has_feature(balloon->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
+}
+
+/* What people read in sysfs, and the log.  The log only when it is news. */
+static void note_step(struct ballast_balloon *balloon, const struct ballast_step *step)
+{
+	const bool news = step->reason != balloon->last_reason;
+
+	lockdep_assert_held(&balloon->lock);
+	balloon->refused_bytes = step->refused_bytes;
+	if (step->reason == BALLAST_REASON_NONE)
+		return;
+	balloon->last_reason = step->reason;
+	balloon->counters.vetoes += step->veto;
+	if (step->reason == BALLAST_REASON_FLOOR && news) {
+		balloon->counters.refusals++;
+		dev_info_ratelimited(&balloon->vdev->dev,
+				     "refusing %llu MiB: no more than the floor is available\n",
+				     step->refused_bytes >> 20);
+	} else if (step->veto && news) {
+		dev_info_ratelimited(&balloon->vdev->dev,
+				     "memory pressure (%s): inflation stops for %llu ms\n",
+				     ballast_reason_token(step->reason),
+				     balloon->decider.hold.length_ms);
+	}
+}
+
+static void give_up_locked(struct ballast_balloon *balloon)
+{
+	if (balloon->last_reason != BALLAST_REASON_DEVICE)
+		dev_err(&balloon->vdev->dev, "the device does not answer\n");
+	balloon->last_reason = BALLAST_REASON_DEVICE;
+}
+
+/*
+ * Blocks first; what they cannot give in pages, of which a step takes few: they
+ * are what reclaim is made for, and the pace has to see how it went.
+ */
+static void inflate(struct ballast_balloon *balloon, u64 pages)
+{
+	const u64 pages_max = to_pages(BALLAST_PACE_RECLAIM_BYTES);
+	enum ballast_outcome outcome = BALLAST_OUTCOME_EASY;
+	struct ballast_ranges blocks;
+	u64 reclaim_us = 0;
+	LIST_HEAD(small);
+	u64 left, want;
+	int err;
+
+	ballast_ranges_init(&blocks);
+	left = pages - ballast_ranges_allocate(&blocks, pages);
+	want = min(left, pages_max);
+	if (ballast_pages_allocate(&small, want, &reclaim_us) < want)
+		outcome = BALLAST_OUTCOME_SHORT;
+	else if (reclaim_us || left > want)
+		outcome = BALLAST_OUTCOME_RECLAIM;
+	balloon->gauge.own_us += reclaim_us;
+
+	mutex_lock(&balloon->lock);
+	err = ballast_ranges_hand_over(balloon, &blocks);
+	if (err)
+		ballast_pages_free(&small);
+	else
+		err = ballast_pages_hand_over(balloon, &small);
+	if (err) {
+		give_up_locked(balloon);
+		outcome = BALLAST_OUTCOME_SHORT;
+	} else if (outcome == BALLAST_OUTCOME_SHORT) {
+		balloon->counters.short_steps++;
+		balloon->last_reason = BALLAST_REASON_SHORT;
+	}
+	ballast_step_done(&balloon->decider, ballast_now_ms(), outcome);
+	mutex_unlock(&balloon->lock);
+}
+
+/**
+ * ballast_resize_deflate_locked - give memory back to the guest
+ * @balloon: the device, locked
+ * @pages: how many, at most
+ *
+ * Return: how many; fewer if that is all, or compaction has the rest just now.
+ */
+u64 ballast_resize_deflate_locked(struct ballast_balloon *balloon, u64 pages)
+{
+	u64 done = 0, blocks, small;
+
+	lockdep_assert_held(&balloon->lock);
+	while (done < pages) {
+		/* a block is not split while there are pages */
+		blocks = 0;
+		if (pages - done >= 1ULL << BALLAST_ORDER_MIN || !balloon->movable_pages)
+			blocks = ballast_ranges_give_back(balloon, pages - done);
+		small = ballast_pages_give_back(balloon, pages - done - blocks);
+		if (!blocks && !small)
+			break;
+		done += blocks + small;
+	}
+	return done;
+}
+
+static void deflate(struct ballast_balloon *balloon, u64 pages)
+{
+	const u64 most = balloon->use_reporting ? DEFLATE_STEP_BYTES : DEFLATE_TOLD_BYTES;
+
+	mutex_lock(&balloon->lock);
+	ballast_resize_deflate_locked(balloon, min(pages, to_pages(most)));
+	mutex_unlock(&balloon->lock);
+}
+
+/* When to look again: at once after a step that the host wished for. */
+static unsigned long delay_after(const struct ballast_step *step)
+{
+	if (step->move != BALLAST_MOVE_REST && !step->veto)
+		return 0;
+	return msecs_to_jiffies(step->look_ms) ?: 1;
+}
+
+/**
+ * ballast_resize_work - one step
+ * @work: the balloon's
+ */
+void ballast_resize_work(struct work_struct *work)
+{
+	struct ballast_balloon *balloon = container_of(to_delayed_work(work),
+						       struct ballast_balloon, resize_work);
+	struct ballast_view view;
+	struct ballast_step step;
+
+	take_view(balloon, &view);
+	mutex_lock(&balloon->lock);
+	view.held_bytes = to_bytes(ballast_held_pages(balloon));
+	step = ballast_step_decide(&balloon->decider, &view);
+	note_step(balloon, &step);
+	mutex_unlock(&balloon->lock);
+
+	if (step.move == BALLAST_MOVE_INFLATE)
+		inflate(balloon, to_pages(step.bytes));
+	else if (step.move == BALLAST_MOVE_DEFLATE)
+		deflate(balloon, to_pages(step.bytes));
+	ballast_device_show_actual(balloon);
+	if (step.look_ms != BALLAST_STEP_NEVER_MS || step.move != BALLAST_MOVE_REST)
+		ballast_device_kick(balloon, delay_after(&step));
+	else if (READ_ONCE(ballast_tunables.self_balloon))
+		ballast_device_kick(balloon, msecs_to_jiffies(ballast_tunables.self_period_ms));
+}
+
+/**
+ * ballast_resize_drain - everything back to the guest
+ * @balloon: the device, stopped
+ *
+ * Waits for pages that compaction has isolated: it puts them back or migrates
+ * them, and gives up migrating while the lock is taken.
+ */
+void ballast_resize_drain(struct ballast_balloon *balloon)
+{
+	bool empty;
+
+	for (;;) {
+		mutex_lock(&balloon->lock);
+		ballast_resize_deflate_locked(balloon, ballast_held_pages(balloon));
+		empty = !ballast_held_pages(balloon);
+		mutex_unlock(&balloon->lock);
+		if (empty)
+			break;
+		msleep(1);
+	}
+	ballast_device_show_actual(balloon);
+}
