@@ -345,13 +345,18 @@ static void wait_passes(enum who who, long passes)
 		sleep_ms(2);
 }
 
-static void steady(const char *row, enum who who, content_fn content)
+static void steady(const char *row, enum who who, content_fn content, bool smart)
 {
 	struct memory m = filled(who, PAGES, content);
 	/* smart_scan skips more the longer nothing changes: let it */
-	long settle = who == KSM_SMART ? 10 : 3, passes = who == KSM_SMART ? 16 : 4;
+	long settle = smart ? 16 : 3, passes = smart ? 16 : 4;
+	char variant[32];
 	long ns, from;
 
+	if (who == BALLAST_POOL)
+		write_file(BALLAST "sharing/smart_scan", smart);
+	snprintf(variant, sizeof(variant), "%s%s", who_name[who],
+		 who == BALLAST_POOL && smart ? "-smart" : "");
 	engine_run(who, true);
 	wait_passes(who, settle);
 	from = engine_passes(who);
@@ -360,9 +365,11 @@ static void steady(const char *row, enum who who, content_fn content)
 	engine_run(who, false);
 	ns = engine_ns(who) - ns;
 	passes = engine_passes(who) - from;
-	result(row, who_name[who], (double)ns / passes / PAGES / 1000, "us per page and pass");
+	result(row, variant, (double)ns / passes / PAGES / 1000, "us per page and pass");
 	memory_free(&m);
-	if (who != BALLAST_POOL)
+	if (who == BALLAST_POOL)
+		write_file(BALLAST "sharing/smart_scan", 1);
+	else
 		write_file(KSM "run", 2);
 }
 
@@ -644,8 +651,10 @@ static void repetition(int n)
 		until_shared("1 CPU per merged page, 8 copies", who, eight, 0.95, true);
 		until_shared("1 CPU per merged page, identical", who, identical, 0.95, true);
 		until_shared("7 CPU to 90 % of possible sharing", who, mixed, 0.90, false);
-		steady("2 unique page", who, unique);
-		steady("3 page differing in its last word", who, tail_diff);
+		steady("2 unique page", who, unique, who == KSM_SMART);
+		steady("3 page differing in its last word", who, tail_diff, who == KSM_SMART);
+		if (who == BALLAST_POOL)
+			steady("2 unique page", who, unique, true);
 	}
 	for (w = 0; w < 2; w++) {
 		enum who who = (w + n) % 2 ? BALLAST_POOL : KSM_PLAIN;
