@@ -14,14 +14,18 @@
 #include "fs/ballastfs.h"
 #include "memory/map.h"
 #include "sharing/sharing.h"
+#include "store/store.h"
 
 static int __init ballast_init(void)
 {
 	int err;
 
-	err = ballast_sharing_init();
+	err = ballast_store_init();
 	if (err)
 		return err;
+	err = ballast_sharing_init();
+	if (err)
+		goto exit_store;
 	err = ballast_control_init();
 	if (err)
 		goto exit_sharing;
@@ -39,6 +43,8 @@ exit_control:
 	ballast_control_exit();
 exit_sharing:
 	ballast_sharing_exit();
+exit_store:
+	ballast_store_exit();
 	return err;
 }
 
@@ -48,6 +54,7 @@ static void __exit ballast_exit(void)
 	ballast_engine_exit();
 	ballast_control_exit();
 	ballast_sharing_exit();
+	ballast_store_exit();
 	ballast_maps_exit();
 	rcu_barrier();	/* index tables */
 }

@@ -73,9 +73,12 @@ static void *next(struct seq_file *m, void *v, loff_t *pos)
 static void show_slot(struct seq_file *m, struct ballast_map *map,
 		      struct ballast_slot *slot, unsigned long ino)
 {
-	static const char * const names[] = { "hole", "private", "shared", "gone" };
-	unsigned long word = ballast_slot_peek(slot), pfn = ballast_word_pfn(word);
+	static const char * const names[] = {
+		"hole", "private", "shared", "gone", "compressed", "swapped"
+	};
+	unsigned long word = ballast_slot_peek(slot);
 	enum ballast_slot_state state = ballast_word_state(word);
+	unsigned long pfn = ballast_word_is_stored(word) ? 0 : ballast_word_pfn(word);
 	int sharers = 0, references = 0, mappings = 0;
 
 	if (state == BALLAST_HOLE && !(word & BALLAST_SLOT_ZEROED))

@@ -59,6 +59,8 @@ NUMBER(policy, ballast_policy_tunables, step_bp, 1, BALLAST_BP)
 BALLAST_ATTR_RW(policy, step_bp);
 NUMBER(policy, ballast_policy_tunables, dead_band_bp, 0, 2000)
 BALLAST_ATTR_RW(policy, dead_band_bp);
+NUMBER(policy, ballast_policy_tunables, soft_wait_ms, 0, DAY_MS)
+BALLAST_ATTR_RW(policy, soft_wait_ms);
 
 /* high >= soft >= hard >= low, always. */
 static ssize_t store_threshold(const char *buf, size_t count, unsigned int which)
@@ -96,6 +98,7 @@ static const struct attribute *policy_attributes[] = {
 	&policy_balloon_max_bp.attr,
 	&policy_step_bp.attr,
 	&policy_dead_band_bp.attr,
+	&policy_soft_wait_ms.attr,
 	&policy_high_bp.attr,
 	&policy_soft_bp.attr,
 	&policy_hard_bp.attr,

@@ -10,8 +10,10 @@
 #include <linux/string_helpers.h>
 
 #include "../engine/engine.h"
+#include "../memory/promise.h"
 #include "../policy/state.h"
 #include "../sharing/sharing.h"
+#include "../store/store.h"
 #include "control.h"
 
 /**
@@ -54,6 +56,27 @@ static u64 free_bytes(struct ballast_pool *pool)
 	unsigned long used = ballast_pool_used_pages(pool);
 
 	return ballast_pages_to_bytes(limit > used ? limit - used : 0);
+}
+
+static u64 compressed_bytes(struct ballast_pool *pool)
+{
+	struct ballast_map_counts sum;
+
+	ballast_stat_slots(pool, &sum);
+	return ballast_pages_to_bytes(sum.compressed_slots);
+}
+
+static u64 swapped_bytes(struct ballast_pool *pool)
+{
+	struct ballast_map_counts sum;
+
+	ballast_stat_slots(pool, &sum);
+	return ballast_pages_to_bytes(sum.swapped_slots);
+}
+
+static u64 swap_size_pages(struct ballast_pool *pool)
+{
+	return pool->store->swap ? ballast_swap_size_pages(pool->store->swap) : 0;
 }
 
 static u64 private_bytes(struct ballast_pool *pool)
@@ -136,6 +159,84 @@ BALLAST_ATTR_RO(pool, skipped_busy);
 STAT(skipped_unchanged, BALLAST_STAT_SKIPPED_UNCHANGED)
 BALLAST_ATTR_RO(pool, skipped_unchanged);
 
+NUMBER(compressed_bytes, compressed_bytes(pool))
+BALLAST_ATTR_RO(pool, compressed_bytes);
+NUMBER(swapped_bytes, swapped_bytes(pool))
+BALLAST_ATTR_RO(pool, swapped_bytes);
+NUMBER(store_bytes, ballast_pages_to_bytes(atomic_long_read(&pool->store->charged_pages)))
+BALLAST_ATTR_RO(pool, store_bytes);
+NUMBER(swap_size_bytes, ballast_pages_to_bytes(swap_size_pages(pool)))
+BALLAST_ATTR_RO(pool, swap_size_bytes);
+NUMBER(swap_free_bytes, ballast_pages_to_bytes(ballast_store_swap_free(pool->store)))
+BALLAST_ATTR_RO(pool, swap_free_bytes);
+EVENT(pages_compressed, BALLAST_EVENT_COMPRESSED)
+BALLAST_ATTR_RO(pool, pages_compressed);
+EVENT(pages_same_filled, BALLAST_EVENT_SAME_FILLED)
+BALLAST_ATTR_RO(pool, pages_same_filled);
+EVENT(pages_decompressed, BALLAST_EVENT_DECOMPRESSED)
+BALLAST_ATTR_RO(pool, pages_decompressed);
+EVENT(pages_incompressible, BALLAST_EVENT_INCOMPRESSIBLE)
+BALLAST_ATTR_RO(pool, pages_incompressible);
+EVENT(pages_swapped_out, BALLAST_EVENT_SWAPPED_OUT)
+BALLAST_ATTR_RO(pool, pages_swapped_out);
+EVENT(pages_swapped_in, BALLAST_EVENT_SWAPPED_IN)
+BALLAST_ATTR_RO(pool, pages_swapped_in);
+EVENT(pages_lost, BALLAST_EVENT_LOST)
+BALLAST_ATTR_RO(pool, pages_lost);
+EVENT(swap_full, BALLAST_EVENT_SWAP_FULL)
+BALLAST_ATTR_RO(pool, swap_full);
+EVENT(swap_write_errors, BALLAST_EVENT_WRITE_ERRORS)
+BALLAST_ATTR_RO(pool, swap_write_errors);
+EVENT(held_back, BALLAST_EVENT_HELD_BACK)
+BALLAST_ATTR_RO(pool, held_back);
+EVENT(reclaim_spared, BALLAST_EVENT_RECLAIM_SPARED)
+BALLAST_ATTR_RO(pool, reclaim_spared);
+EVENT(reclaim_stuck, BALLAST_EVENT_RECLAIM_STUCK)
+BALLAST_ATTR_RO(pool, reclaim_stuck);
+
+static ssize_t show_pool_compress(struct kobject *kobj, struct kobj_attribute *attr,
+				  char *buf)
+{
+	struct ballast_codec *codec = pool_of(kobj)->store->codec;
+
+	return sysfs_emit(buf, "%s\n", codec ? ballast_codec_name(ballast_codec_kind(codec)) :
+			  "off");
+}
+BALLAST_ATTR_RO(pool, compress);
+
+static ssize_t show_pool_compressed_max_bp(struct kobject *kobj,
+					   struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(pool_of(kobj)->store->ceiling_bp));
+}
+
+static ssize_t store_pool_compressed_max_bp(struct kobject *kobj,
+					    struct kobj_attribute *attr,
+					    const char *buf, size_t count)
+{
+	return ballast_store_u32(buf, count, &pool_of(kobj)->store->ceiling_bp, 0, 10000);
+}
+BALLAST_ATTR_RW(pool, compressed_max_bp);
+
+static ssize_t show_pool_admission(struct kobject *kobj, struct kobj_attribute *attr,
+				   char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(pool_of(kobj)->admission));
+}
+
+static ssize_t store_pool_admission(struct kobject *kobj, struct kobj_attribute *attr,
+				    const char *buf, size_t count)
+{
+	return ballast_store_u32(buf, count, &pool_of(kobj)->admission, 0, 1);
+}
+BALLAST_ATTR_RW(pool, admission);
+NUMBER(promised_bytes, ballast_pages_to_bytes(atomic64_read(&pool->promised_pages)))
+BALLAST_ATTR_RO(pool, promised_bytes);
+NUMBER(admissible_bytes, ballast_pages_to_bytes(ballast_promise_left(pool)))
+BALLAST_ATTR_RO(pool, admissible_bytes);
+NUMBER(vms_min_bytes, ballast_pages_to_bytes(atomic64_read(&pool->min_pages)))
+BALLAST_ATTR_RO(pool, vms_min_bytes);
+
 NUMBER(vms_available_bytes, ballast_pages_to_bytes(READ_ONCE(pool->vms_available_pages)))
 BALLAST_ATTR_RO(pool, vms_available_bytes);
 NUMBER(vms_target_bytes, ballast_pages_to_bytes(READ_ONCE(pool->vms_target_pages)))
@@ -179,6 +280,29 @@ static struct attribute *pool_attrs[] = {
 	&pool_skipped_pinned.attr,
 	&pool_skipped_busy.attr,
 	&pool_skipped_unchanged.attr,
+	&pool_admission.attr,
+	&pool_promised_bytes.attr,
+	&pool_admissible_bytes.attr,
+	&pool_vms_min_bytes.attr,
+	&pool_compress.attr,
+	&pool_compressed_max_bp.attr,
+	&pool_compressed_bytes.attr,
+	&pool_store_bytes.attr,
+	&pool_swap_size_bytes.attr,
+	&pool_swap_free_bytes.attr,
+	&pool_swapped_bytes.attr,
+	&pool_pages_compressed.attr,
+	&pool_pages_same_filled.attr,
+	&pool_pages_incompressible.attr,
+	&pool_pages_decompressed.attr,
+	&pool_pages_swapped_out.attr,
+	&pool_pages_swapped_in.attr,
+	&pool_pages_lost.attr,
+	&pool_swap_full.attr,
+	&pool_swap_write_errors.attr,
+	&pool_held_back.attr,
+	&pool_reclaim_spared.attr,
+	&pool_reclaim_stuck.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(pool);
@@ -238,6 +362,12 @@ FILE_NUMBER(private_bytes, ballast_pages_to_bytes(sum.private_slots))
 BALLAST_ATTR_RO(file, private_bytes);
 FILE_NUMBER(shared_bytes, ballast_pages_to_bytes(sum.shared_slots))
 BALLAST_ATTR_RO(file, shared_bytes);
+FILE_NUMBER(compressed_bytes, ballast_pages_to_bytes(sum.compressed_slots))
+BALLAST_ATTR_RO(file, compressed_bytes);
+FILE_NUMBER(store_bytes, READ_ONCE(map->stored_bytes))
+BALLAST_ATTR_RO(file, store_bytes);
+FILE_NUMBER(swapped_bytes, ballast_pages_to_bytes(sum.swapped_slots))
+BALLAST_ATTR_RO(file, swapped_bytes);
 FILE_NUMBER(zero_bytes, ballast_pages_to_bytes(sum.zero_slots))
 BALLAST_ATTR_RO(file, zero_bytes);
 
@@ -247,6 +377,9 @@ static struct attribute *file_attrs[] = {
 	&file_private_bytes.attr,
 	&file_shared_bytes.attr,
 	&file_zero_bytes.attr,
+	&file_compressed_bytes.attr,
+	&file_store_bytes.attr,
+	&file_swapped_bytes.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(file);

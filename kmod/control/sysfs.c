@@ -51,6 +51,8 @@ void ballast_stat_slots(struct ballast_pool *pool, struct ballast_map_counts *su
 			sum->private_slots += one.private_slots;
 			sum->shared_slots += one.shared_slots;
 			sum->zero_slots += one.zero_slots;
+			sum->compressed_slots += one.compressed_slots;
+			sum->swapped_slots += one.swapped_slots;
 		}
 		ballast_map_put(map);
 	}

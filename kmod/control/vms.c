@@ -86,6 +86,10 @@ BYTES(size_bytes, usage.size_pages)
 BALLAST_ATTR_RO(vm, size_bytes);
 BYTES(resident_bytes, usage.resident_pages)
 BALLAST_ATTR_RO(vm, resident_bytes);
+BYTES(compressed_bytes, usage.compressed_pages)
+BALLAST_ATTR_RO(vm, compressed_bytes);
+BYTES(swapped_bytes, usage.swapped_pages)
+BALLAST_ATTR_RO(vm, swapped_bytes);
 BYTES(shared_bytes, usage.shared_pages)
 BALLAST_ATTR_RO(vm, shared_bytes);
 BYTES(unreclaimable_bytes, usage.held_pages)
@@ -129,13 +133,14 @@ static ssize_t store_vm_min_bytes(struct kobject *kobj, struct kobj_attribute *a
 	struct ballast_vm *vm = vm_of(kobj);
 	u64 pages;
 	ssize_t stored = ballast_store_pages(buf, count, &pages);
+	int err;
 
 	if (stored < 0)
 		return stored;
 	if (pages > ballast_vm_max_pages(vm))
 		return -EINVAL;
-	WRITE_ONCE(vm->settings.min_pages, pages);
-	return kicked(stored);
+	err = ballast_vm_set_min(vm, pages);
+	return err ?: kicked(stored);
 }
 BALLAST_ATTR_RW(vm, min_bytes);
 
@@ -219,6 +224,8 @@ static struct attribute *vm_attrs[] = {
 	&vm_pool.attr,
 	&vm_size_bytes.attr,
 	&vm_resident_bytes.attr,
+	&vm_compressed_bytes.attr,
+	&vm_swapped_bytes.attr,
 	&vm_shared_bytes.attr,
 	&vm_unreclaimable_bytes.attr,
 	&vm_running.attr,

@@ -9,10 +9,13 @@
  * Everything here runs in the engine's tick, under ballast_vms_lock; pools are
  * walked under ballast_pools_lock.
  */
+#include <linux/jiffies.h>
+#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "../policy/plan.h"
+#include "../reclaim/reclaim.h"
 #include "engine.h"
 
 /**
@@ -174,7 +177,11 @@ static void hold(struct ballast_claim *claim, const struct ballast_vm *vm, u32 b
 	u64 ceiling = ballast_balloon_max_pages(claim->size_pages,
 			READ_ONCE(ballast_policy_tunables.balloon_max_bp));
 
-	if (is_movable(balloon_state)) {
+	/* what no balloon gives is swapped */
+	if (vm->pool && ballast_reclaim_can_swap(vm->pool)) {
+		claim->held_pages = 0;
+		claim->held_reason = BALLAST_REASON_PINNED;
+	} else if (is_movable(balloon_state)) {
 		claim->held_pages = claim->size_pages - ceiling;
 		claim->held_reason = BALLAST_REASON_BALLOON_LIMIT;
 	} else {
@@ -280,6 +287,57 @@ static void publish(struct ballast_vm *vm, const struct ballast_move *move,
 	watcher->balloon_moved(vm);
 }
 
+/* What a VM has above its target is reclaim's, each file's part by what it has. */
+static u64 set_excess(struct ballast_vm *vm)
+{
+	u64 have = granted_pages(vm), excess = 0, all = 0;
+	struct ballast_map_counts sums[BALLAST_VM_MAPS_MAX];
+	unsigned int i;
+
+	if (vm->has_target && vm->divided == vm->pool && have > vm->result.target_pages)
+		excess = have - vm->result.target_pages;
+	for (i = 0; i < vm->maps_nr; i++) {
+		ballast_map_sum(vm->maps[i], &sums[i]);
+		all += sums[i].private_slots;
+	}
+	for (i = 0; i < vm->maps_nr; i++)
+		atomic_long_set(&vm->maps[i]->excess_pages, !all ? 0 :
+				mul_u64_u64_div_u64(excess, sums[i].private_slots, all));
+	return excess;
+}
+
+static bool has_waited(const struct ballast_pool *pool)
+{
+	return time_after(jiffies, pool->soft_since +
+			  msecs_to_jiffies(READ_ONCE(ballast_policy_tunables.soft_wait_ms)));
+}
+
+/*
+ * Whose pages are reclaim's, and whether it is time: in state soft balloons have
+ * soft_wait_ms to bring the pool to high.  The graver states reclaim sees by itself.
+ */
+static void drive_reclaim(const struct view *view)
+{
+	struct ballast_pool *pool = view->pool;
+	bool balloons = false;
+	u64 excess = 0, mine;
+	size_t i;
+
+	if (!pool || !pool->reclaim)
+		return;
+	for (i = 0; i < view->count; i++) {
+		mine = set_excess(vm_at[i]);
+		excess += mine;
+		balloons |= mine && is_movable(READ_ONCE(vm_at[i]->settings.balloon_state));
+	}
+	if (pool->state == BALLAST_STATE_HIGH)
+		pool->soft_since = jiffies;
+	else if (is_enforced() && excess && (!balloons || has_waited(pool)))
+		ballast_reclaim_ask(pool, min(excess, view->thresholds.high_pages -
+					      min(view->thresholds.high_pages,
+						  view->free_pages)));
+}
+
 static void plan(const struct view *view, const struct ballast_engine_watcher *watcher)
 {
 	struct ballast_pace pace = {
@@ -308,6 +366,10 @@ static bool state_changed(struct ballast_pool *pool,
 	u32 state;
 
 	look(&view, pool);
+	if (pool)
+		ballast_reclaim_set_thresholds(pool, view.thresholds.soft_pages,
+					       view.thresholds.hard_pages,
+					       view.thresholds.low_pages);
 	state = ballast_state_next(*state_of(pool), view.free_pages, &view.thresholds);
 	if (state == *state_of(pool))
 		return false;
@@ -343,8 +405,10 @@ static void balance_pool(struct ballast_pool *pool, bool do_divide, bool do_plan
 	look(&view, pool);
 	if (do_divide)
 		divide(&view);
-	if (do_plan)
+	if (do_plan) {
+		drive_reclaim(&view);
 		plan(&view, watcher);
+	}
 }
 
 /**

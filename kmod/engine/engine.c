@@ -29,6 +29,7 @@ struct ballast_policy_tunables ballast_policy_tunables = {
 	.balloon_max_bp = 6500,
 	.step_bp = 1000,
 	.dead_band_bp = 100,
+	.soft_wait_ms = 20000,
 	.state_bp = { 600, 400, 200, 100 },
 };
 

@@ -25,6 +25,7 @@ enum ballast_mode {
  * @balloon_max_bp: of a VM's size
  * @step_bp: a balloon moves at most this share of its VM's size a second
  * @dead_band_bp: less of a VM's size is not worth a move
+ * @soft_wait_ms: how long state soft waits for balloons before pages are taken
  * @sliding: thresholds as ESXi's sliding minFree, not @state_bp
  * @state_bp: thresholds, in basis points of the pool; [0] for high
  * @host_limit_pages: what VMs on ordinary memory may have in all; 0: no limit
@@ -36,6 +37,7 @@ struct ballast_policy_tunables {
 	u32 balloon_max_bp;
 	u32 step_bp;
 	u32 dead_band_bp;
+	u32 soft_wait_ms;
 	u32 sliding;
 	u32 state_bp[BALLAST_STATE_NR];
 	u64 host_limit_pages;

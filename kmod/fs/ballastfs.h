@@ -27,6 +27,8 @@ struct ballast_shown {
  * @uid: owner of the root directory, for show_options
  * @gid: its group
  * @mode: its mode
+ * @codec: compress=, enum ballast_codec_kind
+ * @swap: swap=, for show_options; or NULL
  * @shown: changes when a mount or remount has succeeded, all of it at once
  * @shown_lock: protects @shown; /proc/mounts is read during a remount
  */
@@ -35,6 +37,8 @@ struct ballast_mount {
 	kuid_t uid;
 	kgid_t gid;
 	umode_t mode;
+	int codec;
+	char *swap;
 	struct ballast_shown shown;
 	spinlock_t shown_lock;
 };

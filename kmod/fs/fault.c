@@ -31,7 +31,8 @@
 #define NEED_FRAME	((__force vm_fault_t)(1U << 31))	/* has not asked for one */
 #define NEED_ROOM	((__force vm_fault_t)(1U << 30))	/* the pool was full */
 #define NEED_HOST	((__force vm_fault_t)(1U << 29))	/* the host has no page */
-#define NEEDS		(NEED_FRAME | NEED_ROOM | NEED_HOST)
+#define NEED_READ	((__force vm_fault_t)(1U << 28))	/* to wait for the swap file */
+#define NEEDS		(NEED_FRAME | NEED_ROOM | NEED_HOST | NEED_READ)
 
 /* How long a fault that the host refused memory waits before it asks again. */
 #define HOST_SHORT_WAIT	msecs_to_jiffies(50)
@@ -140,6 +141,18 @@ static vm_fault_t fault_shared(struct fault *f, struct ballast_slot *slot,
 	return return_locked(f, frame);
 }
 
+/* Compressed, or swapped and the fault may wait for that where it is. */
+static vm_fault_t fault_stored(struct fault *f, struct ballast_slot *slot)
+{
+	struct page *frame = ballast_slot_load(slot, &f->spare);
+
+	if (!frame)
+		return f->lacks;
+	if (IS_ERR(frame))
+		return VM_FAULT_HWPOISON;
+	return return_locked(f, frame);
+}
+
 /* The slot is locked. */
 static vm_fault_t fault_slot(struct fault *f, struct ballast_slot *slot,
 			     unsigned long word)
@@ -154,20 +167,50 @@ static vm_fault_t fault_slot(struct fault *f, struct ballast_slot *slot,
 		return fault_hole(f, slot);
 	case BALLAST_SHARED:
 		return fault_shared(f, slot, word);
+	case BALLAST_COMPRESSED:
+		return fault_stored(f, slot);
+	case BALLAST_SWAPPED:
+		/* not with mmap_lock held, and where that cannot be, not from here */
+		if (word & BALLAST_SLOT_LOST)
+			return VM_FAULT_HWPOISON;
+		return f->spare ? NEED_READ : f->lacks;
 	default:
 		return return_locked(f, ballast_word_frame(word));
 	}
 }
 
 /* Have a frame in hand, or know why not; a last sharer needs none. */
-static void get_spare(struct fault *f, bool zeroed)
+static void get_spare(struct fault *f, enum ballast_frame_use use)
 {
 	struct page *frame = ballast_frame_alloc_vma(f->map->pool, f->vmf->vma,
-						     f->vmf->address, zeroed);
+						     f->vmf->address, use);
 
-	f->zeroed = zeroed;
+	f->zeroed = use == BALLAST_FRAME_ZEROED;
 	f->spare = IS_ERR(frame) ? NULL : frame;
 	f->lacks = frame == ERR_PTR(-ENOSPC) ? NEED_ROOM : NEED_HOST;
+}
+
+/* What for? */
+static enum ballast_frame_use use_of(unsigned long word)
+{
+	if (ballast_word_is_stored(word))
+		return BALLAST_FRAME_LOAD;
+	return ballast_word_state(word) == BALLAST_HOLE ? BALLAST_FRAME_ZEROED :
+							  BALLAST_FRAME_COPY;
+}
+
+/* Will the fault need a frame?  Seen without the lock. */
+static bool needs_frame(struct fault *f, unsigned long word)
+{
+	switch (ballast_word_state(word)) {
+	case BALLAST_PRIVATE:
+		return false;
+	case BALLAST_COMPRESSED:
+	case BALLAST_SWAPPED:
+		return true;
+	default:
+		return f->write;
+	}
 }
 
 static vm_fault_t fault_once(struct fault *f)
@@ -186,8 +229,16 @@ static vm_fault_t fault_once(struct fault *f)
 	ballast_slot_init(&slot, block, pgoff);
 	word = ballast_slot_peek(&slot);
 	f->lacks = NEED_FRAME;
-	if (f->ask || (f->write && ballast_word_state(word) != BALLAST_PRIVATE))
-		get_spare(f, ballast_word_state(word) == BALLAST_HOLE);
+	if (f->ask || needs_frame(f, word)) {
+		/* the slot may be locked while it is read: somebody who can wait does */
+		if (ballast_word_state(word) == BALLAST_SWAPPED &&
+		    !(word & BALLAST_SLOT_LOST) &&
+		    (f->vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
+			return VM_FAULT_RETRY;
+		if (ballast_pool_holds_back(f->map->pool, &f->map->excess_pages))
+			return NEED_ROOM;
+		get_spare(f, use_of(word));
+	}
 	ret = fault_slot(f, &slot, ballast_slot_lock(&slot));
 	ballast_slot_unlock(&slot);
 	return ret;
@@ -208,17 +259,22 @@ static bool owner_is_dying(struct mm_struct *mm)
 	return dying;
 }
 
+static int wait_in_pool(struct ballast_map *map, unsigned int state, long timeout)
+{
+	return ballast_pool_wait(map->pool, &map->excess_pages, state, timeout);
+}
+
 /* mmap_lock is to stay held: nobody allows it to be dropped. */
 static vm_fault_t wait_locked(struct fault *f)
 {
-	int err = ballast_pool_wait(f->map->pool, TASK_KILLABLE, LOOK_AGAIN);
+	int err = wait_in_pool(f->map, TASK_KILLABLE, LOOK_AGAIN);
 
 	return err == -EINTR ? VM_FAULT_SIGBUS : 0;
 }
 
 static vm_fault_t wait_as_worker(struct fault *f)
 {
-	int err = ballast_pool_wait(f->map->pool, TASK_KILLABLE, WORKER_WAIT);
+	int err = wait_in_pool(f->map, TASK_KILLABLE, WORKER_WAIT);
 
 	return err ? VM_FAULT_SIGBUS : 0;
 }
@@ -250,7 +306,7 @@ static vm_fault_t wait_unlocked(struct fault *f)
 
 	state = wait_state(f->vmf->flags, &timeout);
 	ballast_release_fault_lock(f->vmf);
-	ballast_pool_wait(f->map->pool, state, timeout);
+	wait_in_pool(f->map, state, timeout);
 	fput(file);
 	return VM_FAULT_RETRY;
 }
@@ -267,7 +323,7 @@ static vm_fault_t wait_for_room(struct fault *f)
 	unsigned int flags = f->vmf->flags;
 
 	/* somebody gave pages back since we were refused one */
-	if (ballast_pool_has_room(f->map->pool))
+	if (ballast_pool_lets(f->map->pool, &f->map->excess_pages))
 		return 0;
 	if (flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;	/* KVM has it done by such a worker */
@@ -327,6 +383,45 @@ static void drop_spare(struct fault *f)
 	f->spare = NULL;
 }
 
+/* Bring a swapped page into the spare frame, if it is swapped still. */
+static void swap_in(struct fault *f, pgoff_t pgoff)
+{
+	struct ballast_block *block;
+	struct ballast_slot slot;
+	int srcu = ballast_map_enter();
+
+	block = ballast_map_block(f->map, pgoff >> BALLAST_BLOCK_SHIFT);
+	if (block) {
+		ballast_slot_init(&slot, block, pgoff);
+		/* an error leaves a mark in the slot, which the fault finds next time */
+		if (ballast_word_state(ballast_slot_lock(&slot)) == BALLAST_SWAPPED)
+			ballast_slot_load(&slot, &f->spare);
+		ballast_slot_unlock(&slot);
+	}
+	ballast_map_leave(srcu);
+}
+
+/*
+ * The swap file is waited for without mmap_lock, if the caller allows it.  The
+ * frame is in the slot then, in no page table; the fault comes again for it.
+ */
+static vm_fault_t read_in(struct fault *f)
+{
+	pgoff_t pgoff = f->vmf->pgoff;
+	struct file *file;
+
+	if (!(f->vmf->flags & FAULT_FLAG_ALLOW_RETRY)) {
+		swap_in(f, pgoff);
+		return fatal_signal_pending(current) ? VM_FAULT_SIGBUS : 0;
+	}
+	file = get_file(f->vmf->vma->vm_file);
+	ballast_release_fault_lock(f->vmf);
+	swap_in(f, pgoff);
+	drop_spare(f);	/* before the file, which keeps the pool */
+	fput(file);
+	return VM_FAULT_RETRY;
+}
+
 static vm_fault_t ballast_fault(struct vm_fault *vmf)
 {
 	struct fault f = {
@@ -343,6 +438,8 @@ static vm_fault_t ballast_fault(struct vm_fault *vmf)
 		srcu = ballast_map_enter();
 		ret = fault_once(&f);
 		ballast_map_leave(srcu);
+		if (unlikely(ret == NEED_READ))
+			ret = read_in(&f);
 		drop_spare(&f);
 		if (unlikely(ret & NEEDS))
 			ret = wait_for(&f, ret);
@@ -375,6 +472,8 @@ static vm_fault_t mkwrite_slot(struct ballast_slot *slot, unsigned long word,
 	case BALLAST_HOLE:
 		ballast_slot_revoke(slot);
 		break;
+	case BALLAST_COMPRESSED:
+	case BALLAST_SWAPPED:
 	case BALLAST_GONE:
 		break;
 	}

@@ -12,7 +12,10 @@
 #include <linux/huge_mm.h>
 #include <linux/uio.h>
 
+#include "../memory/promise.h"
 #include "../memory/slot.h"
+#include "../reclaim/reclaim.h"
+#include "../store/store.h"
 #include "ballastfs.h"
 
 static int mmap_file(struct file *file, struct vm_area_struct *vma)
@@ -32,7 +35,22 @@ static int mmap_file(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* A reference to what is at @pgoff; NULL for a hole. */
+/* A copy of a stored page, which stays where it is: a reader's copy is its own. */
+static struct page *copy_stored(struct ballast_slot *slot)
+{
+	struct page *copy = alloc_page(GFP_KERNEL);
+	int err;
+
+	if (!copy)
+		return ERR_PTR(-ENOMEM);
+	err = ballast_store_copy(slot, copy);
+	if (!err)
+		return copy;
+	__free_page(copy);
+	return ERR_PTR(err == -EAGAIN ? -ENOMEM : -EIO);
+}
+
+/* A reference to what is at @pgoff; NULL for a hole, or an ERR_PTR. */
 static struct page *get_content(struct ballast_map *map, pgoff_t pgoff)
 {
 	struct ballast_block *block;
@@ -50,6 +68,8 @@ static struct page *get_content(struct ballast_map *map, pgoff_t pgoff)
 	    ballast_word_state(word) == BALLAST_SHARED) {
 		frame = ballast_word_frame(word);
 		get_page(frame);
+	} else if (ballast_word_is_stored(word)) {
+		frame = copy_stored(&slot);
 	}
 	ballast_slot_unlock(&slot);
 leave:
@@ -87,6 +107,8 @@ static ssize_t read_page(struct ballast_map *map, loff_t pos, size_t n,
 
 	if (!frame)
 		return iov_iter_zero(n, to) ?: -EFAULT;
+	if (IS_ERR(frame))
+		return PTR_ERR(frame);
 	copied = read_frame(frame, offset_in_page(pos), n, to);
 	put_page(frame);
 	return copied;
@@ -141,6 +163,9 @@ static struct page *make_private(struct ballast_slot *slot, unsigned long word,
 			ballast_pool_count(ballast_slot_pool(slot),
 					   BALLAST_EVENT_COW_BREAKS);
 		return frame;
+	case BALLAST_COMPRESSED:
+	case BALLAST_SWAPPED:
+		return ballast_slot_load(slot, spare);
 	default:
 		WARN_ON_ONCE(ballast_word_state(word) == BALLAST_GONE);
 		frame = *spare;
@@ -152,11 +177,18 @@ static struct page *make_private(struct ballast_slot *slot, unsigned long word,
 	}
 }
 
+/* What a frame for the slot is for, seen without the lock: never less than it takes. */
+static enum ballast_frame_use use_of(struct ballast_slot *slot)
+{
+	return ballast_word_is_stored(ballast_slot_peek(slot)) ? BALLAST_FRAME_LOAD :
+								 BALLAST_FRAME_ZEROED;
+}
+
 /*
  * A reference to a private frame at @pgoff, or an ERR_PTR.  The reference keeps
  * the scanner off; i_rwsem keeps truncate away.
  */
-static struct page *get_private(struct ballast_map *map, pgoff_t pgoff)
+static struct page *try_get_private(struct ballast_map *map, pgoff_t pgoff)
 {
 	struct page *frame, *spare = NULL;
 	struct ballast_block *block;
@@ -174,7 +206,7 @@ static struct page *get_private(struct ballast_map *map, pgoff_t pgoff)
 	needed = ballast_word_state(ballast_slot_peek(&slot)) != BALLAST_PRIVATE;
 	do {
 		if (needed)
-			spare = ballast_frame_alloc(map->pool, true);
+			spare = ballast_frame_alloc(map->pool, use_of(&slot));
 		full = needed && !spare;
 		word = ballast_slot_lock(&slot);
 		frame = make_private(&slot, word, &spare);
@@ -187,7 +219,7 @@ static struct page *get_private(struct ballast_map *map, pgoff_t pgoff)
 	if (!frame)
 		frame = ERR_PTR(-ENOSPC);
 	else if (IS_ERR(frame))
-		frame = ERR_PTR(-EIO);
+		frame = ERR_PTR(frame == ERR_PTR(-EAGAIN) ? -ENOMEM : -EIO);
 	if (spare)
 		ballast_frame_free(map->pool, spare);
 leave:
@@ -195,24 +227,45 @@ leave:
 	return frame;
 }
 
+/* The same; where the pool is full reclaim may make room. */
+static struct page *get_private(struct ballast_map *map, pgoff_t pgoff)
+{
+	struct page *frame;
+
+	do {
+		frame = try_get_private(map, pgoff);
+	} while (frame == ERR_PTR(-ENOSPC) && ballast_reclaim_makes_room(map->pool));
+	return frame;
+}
+
 /* One page's part of a write; returns the bytes written or an error. */
 static ssize_t write_page(struct inode *inode, loff_t pos, struct iov_iter *from)
 {
 	size_t offset = offset_in_page(pos);
-	size_t n = min(PAGE_SIZE - offset, iov_iter_count(from)), copied;
+	size_t n = min(PAGE_SIZE - offset, iov_iter_count(from)), copied = 0;
+	loff_t size = i_size_read(inode), wanted = max_t(loff_t, size, pos + n), end;
+	struct ballast_map *map = ballast_map_of(inode);
 	struct page *frame;
+	int err;
 
 	if (fault_in_iov_iter_readable(from, n) == n)
 		return -EFAULT;
-	frame = get_private(ballast_map_of(inode), pos >> PAGE_SHIFT);
-	if (IS_ERR(frame))
-		return PTR_ERR(frame);
-	copied = copy_page_from_iter_atomic(frame, offset, n, from);
-	put_page(frame);
-	/* nothing, if the buffer was unmapped meanwhile */
-	if (copied && pos + copied > i_size_read(inode))
-		i_size_write(inode, pos + copied);
-	return copied;
+	err = ballast_promise_size(map, size, wanted);
+	if (err)
+		return err;
+	frame = get_private(map, pos >> PAGE_SHIFT);
+	if (IS_ERR(frame)) {
+		err = PTR_ERR(frame);
+	} else {
+		/* nothing, if the buffer was unmapped meanwhile */
+		copied = copy_page_from_iter_atomic(frame, offset, n, from);
+		put_page(frame);
+	}
+	end = copied ? max_t(loff_t, size, pos + copied) : size;
+	if (end > size)
+		i_size_write(inode, end);
+	ballast_promise_size(map, wanted, end);
+	return copied ?: err;
 }
 
 static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -251,11 +304,11 @@ static bool has_content(struct ballast_block *block, pgoff_t pgoff)
 
 	ballast_slot_init(&slot, block, pgoff);
 	switch (ballast_word_state(ballast_slot_peek(&slot))) {
-	case BALLAST_PRIVATE:
-	case BALLAST_SHARED:
-		return true;
-	default:
+	case BALLAST_HOLE:
+	case BALLAST_GONE:
 		return false;
+	default:
+		return true;
 	}
 }
 
@@ -327,6 +380,17 @@ static bool fits(struct ballast_map *map, pgoff_t first, pgoff_t last)
 	return used <= limit && missing <= limit - used;
 }
 
+/* Not a hole, now. */
+static bool is_allocated(struct ballast_map *map, pgoff_t pgoff)
+{
+	int srcu = ballast_map_enter();
+	struct ballast_block *block = ballast_map_block(map, pgoff >> BALLAST_BLOCK_SHIFT);
+	bool allocated = block && has_content(block, pgoff);
+
+	ballast_map_leave(srcu);
+	return allocated;
+}
+
 /*
  * Frames for all holes of a range, none waited for.  If guests take the room
  * meanwhile what was allocated stays.
@@ -341,23 +405,17 @@ static int allocate(struct inode *inode, loff_t start, loff_t end)
 		return -ENOSPC;
 	ballast_inode_touch(inode);
 	for (pgoff = start >> PAGE_SHIFT; pgoff < last; pgoff++) {
-		frame = get_content(map, pgoff);
-		if (!frame)
+		if (!is_allocated(map, pgoff)) {
 			frame = get_private(map, pgoff);
-		if (IS_ERR(frame))
-			return PTR_ERR(frame);
-		put_page(frame);
+			if (IS_ERR(frame))
+				return PTR_ERR(frame);
+			put_page(frame);
+		}
 		if (signal_pending(current))
 			return -EINTR;
 		cond_resched();
 	}
 	return 0;
-}
-
-static void grow(struct inode *inode, loff_t end, int mode)
-{
-	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode))
-		i_size_write(inode, end);
 }
 
 /* An error may come when part of the range is zero already: it has changed. */
@@ -371,17 +429,28 @@ static int zero_range(struct inode *inode, loff_t start, loff_t end)
 
 static long allocate_or_zero(struct inode *inode, int mode, loff_t start, loff_t end)
 {
+	struct ballast_map *map = ballast_map_of(inode);
+	loff_t size, grown;
 	long err = 0;
 
 	inode_lock(inode);
-	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode))
-		err = inode_newsize_ok(inode, end);
-	if (!err && (mode & FALLOC_FL_ZERO_RANGE))
-		err = zero_range(inode, start, end);
-	else if (!err)
-		err = allocate(inode, start, end);
+	size = i_size_read(inode);
+	grown = mode & FALLOC_FL_KEEP_SIZE ? size : max(size, end);
+	if (grown > size)
+		err = inode_newsize_ok(inode, grown);
 	if (!err)
-		grow(inode, end, mode);
+		err = ballast_promise_size(map, size, grown);
+	if (err)
+		goto unlock;
+	if (mode & FALLOC_FL_ZERO_RANGE)
+		err = zero_range(inode, start, end);
+	else
+		err = allocate(inode, start, end);
+	if (err)
+		ballast_promise_size(map, grown, size);
+	else if (grown > size)
+		i_size_write(inode, grown);
+unlock:
 	inode_unlock(inode);
 	return err;
 }

@@ -11,6 +11,7 @@
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 
+#include "../memory/promise.h"
 #include "ballastfs.h"
 
 static void set_file_ops(struct inode *inode)
@@ -119,6 +120,8 @@ static int set_size(struct inode *inode, loff_t size)
 	/* what is cut from the last page must read as zero if it comes back */
 	if (size < old)
 		err = ballast_map_zero_tail(map, size);
+	if (!err)
+		err = ballast_promise_size(map, old, size);
 	if (err)
 		return err;
 	i_size_write(inode, size);
@@ -152,7 +155,7 @@ static int set_attr(ballast_idmap_t *idmap, struct dentry *dentry,
 	return 0;
 }
 
-/* st_blocks is what the file holds: private and shared pages, no holes. */
+/* st_blocks is what the file holds, wherever: no holes. */
 static int get_attr(ballast_idmap_t *idmap, const struct path *path,
 		    struct kstat *stat, u32 request_mask, unsigned int flags)
 {
@@ -161,7 +164,8 @@ static int get_attr(ballast_idmap_t *idmap, const struct path *path,
 
 	ballast_fillattr(idmap, request_mask, inode, stat);
 	ballast_map_sum(ballast_map_of(inode), &sum);
-	stat->blocks = (u64)(sum.private_slots + sum.shared_slots)
+	stat->blocks = (u64)(sum.private_slots + sum.shared_slots +
+			     sum.compressed_slots + sum.swapped_slots)
 		       << (PAGE_SHIFT - 9);	/* of 512 bytes */
 	return 0;
 }

@@ -18,10 +18,24 @@
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
+#include "../memory/promise.h"
+#include "../reclaim/reclaim.h"
 #include "../sharing/sharing.h"
+#include "../store/store.h"
 #include "ballastfs.h"
 
-enum option { OPT_SIZE, OPT_SHARING, OPT_NAME, OPT_UID, OPT_GID, OPT_MODE };
+enum option {
+	OPT_SIZE, OPT_SHARING, OPT_NAME, OPT_UID, OPT_GID, OPT_MODE, OPT_COMPRESS,
+	OPT_SWAP, OPT_SWAPSIZE,
+};
+
+static const struct constant_table compressors[] = {
+	{ "lz4", BALLAST_CODEC_LZ4 },
+	{ "zstd", BALLAST_CODEC_ZSTD },
+	{ "lzo", BALLAST_CODEC_LZO },
+	{ "off", BALLAST_CODEC_NR },
+	{}
+};
 
 static const struct constant_table sharing_modes[] = {
 	{ "off", BALLAST_SHARING_OFF },
@@ -37,6 +51,9 @@ static const struct fs_parameter_spec parameters[] = {
 	fsparam_u32("uid", OPT_UID),
 	fsparam_u32("gid", OPT_GID),
 	fsparam_u32oct("mode", OPT_MODE),
+	fsparam_enum("compress", OPT_COMPRESS, compressors),
+	fsparam_string("swap", OPT_SWAP),
+	fsparam_string("swapsize", OPT_SWAPSIZE),
 	{}
 };
 
@@ -50,6 +67,9 @@ static const struct fs_parameter_spec parameters[] = {
  * @uid: uid=
  * @gid: gid=
  * @mode: mode=
+ * @codec: compress=
+ * @swap: swap=, allocated, or NULL
+ * @swap_bytes: swapsize=, or 0
  */
 struct mount_options {
 	unsigned int given;
@@ -60,6 +80,9 @@ struct mount_options {
 	kuid_t uid;
 	kgid_t gid;
 	umode_t mode;
+	int codec;
+	char *swap;
+	u64 swap_bytes;
 };
 
 static unsigned long percent_of_ram(unsigned int percent)
@@ -79,34 +102,50 @@ static int unit_shift(const char *unit)
 	return found && !unit[1] ? (found - units + 1) * 10 : -1;
 }
 
-/* "64G", "512m", "40%" */
-static int parse_size(struct fs_context *fc, struct mount_options *o,
-		      const char *text)
+/* "64G", "512m" */
+static int parse_bytes(struct fs_context *fc, const char *option, const char *text,
+		       u64 *bytes)
 {
 	size_t digits = strspn(text, "0123456789");
 	const char *rest = text + digits;
 	unsigned long long value;
 	int shift;
 
-	o->percent = 0;
 	/* 18 digits fit into 64 bits */
 	if (!digits || digits > 18)
-		return invalfc(fc, "size=%s is not a number, or too large a one", text);
+		return invalfc(fc, "%s=%s is not a number, or too large a one", option, text);
 	value = simple_strtoull(text, NULL, 10);
-	if (*rest == '%' && !rest[1]) {
-		if (!value || value > 100)
-			return invalfc(fc, "size=%s: 1%% to 100%% of RAM", text);
-		o->percent = value;
-		o->limit_pages = percent_of_ram(value);
-		return 0;
-	}
 	shift = unit_shift(rest);
 	if (shift < 0)
-		return invalfc(fc, "size=%s: '%s' is no unit (k, m, g, t or %%)",
-			       text, rest);
+		return invalfc(fc, "%s=%s: '%s' is no unit (k, m, g, t)", option, text, rest);
 	if (value > MAX_LFS_FILESIZE >> shift || value << shift < PAGE_SIZE)
-		return invalfc(fc, "size=%s is out of range", text);
-	o->limit_pages = value << shift >> PAGE_SHIFT;
+		return invalfc(fc, "%s=%s is out of range", option, text);
+	*bytes = value << shift;
+	return 0;
+}
+
+/* "64G", "512m", "40%" */
+static int parse_size(struct fs_context *fc, struct mount_options *o,
+		      const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+	unsigned int percent;
+	u64 bytes;
+	int err;
+
+	if (digits && digits <= 18 && !strcmp(text + digits, "%")) {
+		percent = min_t(u64, simple_strtoull(text, NULL, 10), 101);
+		if (!percent || percent > 100)
+			return invalfc(fc, "size=%s: 1%% to 100%% of RAM", text);
+		o->percent = percent;
+		o->limit_pages = percent_of_ram(percent);
+		return 0;
+	}
+	err = parse_bytes(fc, "size", text, &bytes);
+	if (err)
+		return err;
+	o->percent = 0;
+	o->limit_pages = bytes >> PAGE_SHIFT;
 	return 0;
 }
 
@@ -158,6 +197,16 @@ static int parse_option(struct fs_context *fc, struct fs_parameter *param)
 				       result.uint_32);
 		o->mode = result.uint_32;
 		return 0;
+	case OPT_COMPRESS:
+		o->codec = result.uint_32;
+		return 0;
+	case OPT_SWAP:
+		kfree(o->swap);
+		o->swap = param->string;
+		param->string = NULL;	/* ours now */
+		return 0;
+	case OPT_SWAPSIZE:
+		return parse_bytes(fc, "swapsize", param->string, &o->swap_bytes);
 	}
 	return -EINVAL;
 }
@@ -180,7 +229,9 @@ static int show_options(struct seq_file *m, struct dentry *root)
 		seq_printf(m, ",uid=%u", from_kuid_munged(&init_user_ns, mount->uid));
 	if (!gid_eq(mount->gid, GLOBAL_ROOT_GID))
 		seq_printf(m, ",gid=%u", from_kgid_munged(&init_user_ns, mount->gid));
-	seq_printf(m, ",mode=%o", mount->mode);
+	seq_printf(m, ",mode=%o,compress=%s", mount->mode, compressors[mount->codec].name);
+	if (mount->swap)
+		seq_show_option(m, "swap", mount->swap);
 	return 0;
 }
 
@@ -202,8 +253,10 @@ static void evict(struct inode *inode)
 {
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
-	if (S_ISREG(inode->i_mode) && ballast_map_of(inode))
+	if (S_ISREG(inode->i_mode) && ballast_map_of(inode)) {
+		ballast_promise_size(ballast_map_of(inode), i_size_read(inode), 0);
 		ballast_map_kill(ballast_map_of(inode));
+	}
 }
 
 static void free_inode(struct inode *inode)
@@ -230,9 +283,34 @@ static void next_default_name(char name[BALLAST_POOL_NAME_MAX + 1])
 		 (unsigned int)atomic_inc_return(&given));
 }
 
-static int make_pool(struct super_block *sb, struct mount_options *o)
+/* What the pool does beyond giving frames. */
+static int add_layers(struct fs_context *fc, struct ballast_pool *pool,
+		      const char *swap_path)
+{
+	struct mount_options *o = fc->fs_private;
+	struct ballast_swap *swap = NULL;
+	const char *why = "error";
+	int err;
+
+	if (swap_path) {
+		swap = ballast_swap_open(swap_path, o->swap_bytes, &why);
+		if (IS_ERR(swap)) {
+			errorfc(fc, "swap=%s: %s", swap_path, why);
+			return PTR_ERR(swap);
+		}
+	}
+	err = ballast_store_add_pool(pool, o->codec, swap);
+	if (!err)
+		err = ballast_sharing_add_pool(pool);
+	if (!err)
+		err = ballast_reclaim_add_pool(pool);
+	return err;
+}
+
+static int make_pool(struct super_block *sb, struct fs_context *fc)
 {
 	struct ballast_mount *mount = kzalloc(sizeof(*mount), GFP_KERNEL);
+	struct mount_options *o = fc->fs_private;
 	struct ballast_pool *pool;
 
 	if (!mount)
@@ -248,6 +326,9 @@ static int make_pool(struct super_block *sb, struct mount_options *o)
 	mount->uid = o->uid;
 	mount->gid = o->gid;
 	mount->mode = o->mode;
+	mount->codec = o->codec;
+	mount->swap = o->swap;
+	o->swap = NULL;
 	mount->shown = (struct ballast_shown) {
 		.limit_pages = o->limit_pages,
 		.percent = o->percent,
@@ -255,7 +336,7 @@ static int make_pool(struct super_block *sb, struct mount_options *o)
 	};
 	spin_lock_init(&mount->shown_lock);
 	sb->s_fs_info = mount;
-	return ballast_sharing_add_pool(pool);
+	return add_layers(fc, pool, mount->swap);
 }
 
 /* Users may have taken what looks like a default name: try the next one then. */
@@ -281,6 +362,9 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	struct inode *root;
 	int err;
 
+	if (o->swap_bytes && !o->swap)
+		return invalfc(fc, "swapsize= without swap=");
+
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;
@@ -288,7 +372,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_op = &super_operations;
 	sb->s_time_gran = 1;
 	sb->s_flags |= SB_NOATIME;
-	err = make_pool(sb, o);
+	err = make_pool(sb, fc);
 	if (err)
 		return err;
 	root = ballast_inode_new(ballast_nop_idmap, sb, NULL, S_IFDIR | o->mode);
@@ -310,6 +394,21 @@ static int get_tree(struct fs_context *fc)
 	return get_tree_nodev(fc, fill_super);
 }
 
+/* More is used than is to be: have it taken.  Who needs memory waits meanwhile. */
+static int shrink(struct ballast_pool *pool, unsigned long limit_pages)
+{
+	unsigned long old = pool->limit_pages;
+	int err;
+
+	if (!pool->reclaim)
+		return -EBUSY;
+	ballast_pool_force_limit(pool, limit_pages);
+	err = ballast_reclaim_to_limit(pool);
+	if (err)
+		ballast_pool_force_limit(pool, old);
+	return err;
+}
+
 static int set_size(struct fs_context *fc, struct ballast_pool *pool)
 {
 	struct mount_options *o = fc->fs_private;
@@ -317,8 +416,17 @@ static int set_size(struct fs_context *fc, struct ballast_pool *pool)
 
 	if (!(o->given & BIT(OPT_SIZE)))
 		return 0;
+	if (o->limit_pages < pool->limit_pages &&
+	    !ballast_promise_fits(pool, o->limit_pages)) {
+		errorfc(fc, "size=: what was promised to VMs would not fit (admission)");
+		return -ENOSPC;
+	}
 	err = ballast_pool_set_limit(pool, o->limit_pages);
-	if (err)
+	if (err == -EBUSY)
+		err = shrink(pool, o->limit_pages);
+	if (err == -EINTR)
+		errorfc(fc, "size=: interrupted");
+	else if (err)
 		errorfc(fc, "size=: %lu KiB asked, %lu KiB in use",
 			o->limit_pages << (PAGE_SHIFT - 10),
 			ballast_pool_used_pages(pool) << (PAGE_SHIFT - 10));
@@ -369,6 +477,12 @@ static int reconfigure(struct fs_context *fc)
 
 	if (o->given & BIT(OPT_NAME) && strcmp(o->name, pool->name))
 		return invalfc(fc, "name= is fixed at mount (%s)", pool->name);
+	if (o->given & BIT(OPT_COMPRESS) && o->codec != mount->codec)
+		return invalfc(fc, "compress= is fixed at mount (%s)",
+			       compressors[mount->codec].name);
+	/* mount(8) hands over the options that are in use */
+	if (o->given & BIT(OPT_SWAP) && (!mount->swap || strcmp(o->swap, mount->swap)))
+		return invalfc(fc, "swap= is fixed at mount");
 	err = set_size(fc, pool);
 	if (err)
 		return err;
@@ -382,7 +496,10 @@ static int reconfigure(struct fs_context *fc)
 
 static void free_context(struct fs_context *fc)
 {
-	kfree(fc->fs_private);
+	struct mount_options *o = fc->fs_private;
+
+	kfree(o->swap);
+	kfree(o);
 }
 
 static const struct fs_context_operations context_operations = {
@@ -404,6 +521,7 @@ static int init_context(struct fs_context *fc)
 	o->uid = current_fsuid();
 	o->gid = current_fsgid();
 	o->mode = 0755;
+	o->codec = BALLAST_CODEC_LZ4;
 	fc->fs_private = o;
 	fc->ops = &context_operations;
 	return 0;
@@ -418,8 +536,11 @@ static void kill_super(struct super_block *sb)
 	if (!mount)
 		return;
 	ballast_pool_withdraw(mount->pool);
+	ballast_reclaim_remove_pool(mount->pool);
 	ballast_sharing_remove_pool(mount->pool);
+	ballast_store_remove_pool(mount->pool);
 	ballast_pool_put(mount->pool);
+	kfree(mount->swap);
 	kfree(mount);
 }
 

@@ -164,13 +164,15 @@ static void usage_of_process(struct ballast_vm *vm)
 	WRITE_ONCE(vm->usage.resident_pages, resident);
 	WRITE_ONCE(vm->usage.shared_pages, ksm_pages(vm->mm));
 	WRITE_ONCE(vm->usage.zero_pages, 0);
+	WRITE_ONCE(vm->usage.compressed_pages, 0);
+	WRITE_ONCE(vm->usage.swapped_pages, 0);
 	WRITE_ONCE(vm->usage.held_pages, min(held, vm->usage.size_pages));
 }
 
 static void usage_of_maps(struct ballast_vm *vm)
 {
+	u64 private = 0, shared = 0, zero = 0, compressed = 0, swapped = 0;
 	struct ballast_map_counts one;
-	u64 private = 0, shared = 0, zero = 0;
 	unsigned int i;
 
 	for (i = 0; i < vm->maps_nr; i++) {
@@ -178,10 +180,14 @@ static void usage_of_maps(struct ballast_vm *vm)
 		private += one.private_slots;
 		shared += one.shared_slots;
 		zero += one.zero_slots;
+		compressed += one.compressed_slots;
+		swapped += one.swapped_slots;
 	}
 	WRITE_ONCE(vm->usage.resident_pages, private + shared);
 	WRITE_ONCE(vm->usage.shared_pages, shared);
 	WRITE_ONCE(vm->usage.zero_pages, zero);
+	WRITE_ONCE(vm->usage.compressed_pages, compressed);
+	WRITE_ONCE(vm->usage.swapped_pages, swapped);
 	WRITE_ONCE(vm->usage.held_pages, min(locked_pages(vm->mm), vm->usage.size_pages));
 }
 

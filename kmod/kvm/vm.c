@@ -25,6 +25,7 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
+#include "../memory/promise.h"
 #include "sample.h"
 #include "tap.h"
 
@@ -95,10 +96,34 @@ void ballast_vm_set_pool(struct ballast_vm *vm, struct ballast_pool *pool)
 	if (pool)
 		ballast_pool_get(pool);
 	spin_lock(&vm->pool_lock);
+	if (old)
+		ballast_promise_min(old, vm->settings.min_pages, 0, true);
+	if (pool)
+		ballast_promise_min(pool, 0, vm->settings.min_pages, true);
 	vm->pool = pool;
 	spin_unlock(&vm->pool_lock);
 	if (old)
 		ballast_pool_put(old);
+}
+
+/**
+ * ballast_vm_set_min() - memory that a VM is to be sure of
+ * @vm: which
+ * @pages: how much
+ *
+ * Return: 0; -ENOSPC if its pool cannot promise that.
+ */
+int ballast_vm_set_min(struct ballast_vm *vm, u64 pages)
+{
+	int err = 0;
+
+	spin_lock(&vm->pool_lock);
+	if (vm->pool)
+		err = ballast_promise_min(vm->pool, vm->settings.min_pages, pages, false);
+	if (!err)
+		WRITE_ONCE(vm->settings.min_pages, pages);
+	spin_unlock(&vm->pool_lock);
+	return err;
 }
 
 static struct ballast_vm *vm_of(struct mm_struct *mm)

@@ -128,6 +128,8 @@ struct ballast_vm_settings {
  * @resident_pages: backed by host memory
  * @shared_pages: of these, backed by a page that others use too
  * @zero_pages: not resident because they were found to be all zero
+ * @compressed_pages: in their pool's store
+ * @swapped_pages: in their pool's swap file
  * @held_pages: of the resident ones, what nobody can take: locked, hugetlb, pinned
  * @running: it ran since the last look
  */
@@ -136,6 +138,8 @@ struct ballast_vm_usage {
 	u64 resident_pages;
 	u64 shared_pages;
 	u64 zero_pages;
+	u64 compressed_pages;
+	u64 swapped_pages;
 	u64 held_pages;
 	bool running;
 };
@@ -256,6 +260,7 @@ void ballast_vms_find(void);
 u32 ballast_vm_shares(const struct ballast_vm *vm);
 u64 ballast_vm_max_pages(const struct ballast_vm *vm);
 void ballast_vm_pool_name(struct ballast_vm *vm, char *name);
+int ballast_vm_set_min(struct ballast_vm *vm, u64 pages);
 void ballast_vm_set_pool(struct ballast_vm *vm, struct ballast_pool *pool);
 
 /* usage.c */

@@ -39,26 +39,31 @@ static struct page *adopt_charged(struct ballast_pool *pool, struct page *frame)
 	return frame;
 }
 
-static gfp_t frame_gfp(bool zeroed)
+static gfp_t frame_gfp(enum ballast_frame_use use)
 {
-	return zeroed ? FRAME_GFP | __GFP_ZERO : FRAME_GFP;
+	return use == BALLAST_FRAME_ZEROED ? FRAME_GFP | __GFP_ZERO : FRAME_GFP;
+}
+
+static bool charge(struct ballast_pool *pool, enum ballast_frame_use use)
+{
+	return ballast_pool_try_charge(pool, 1, use == BALLAST_FRAME_LOAD ?
+				       BALLAST_POOL_RESERVE : 0);
 }
 
 /**
  * ballast_frame_alloc() - a frame, charged
  * @pool: to whom
- * @zeroed: false only if the caller overwrites all of it before a guest can
- *	see it
+ * @use: what for
  *
  * Context: process; may reclaim.  No slot locked.
  * Return: the frame, one reference, or NULL: no room in the pool, or the host
  * has none.
  */
-struct page *ballast_frame_alloc(struct ballast_pool *pool, bool zeroed)
+struct page *ballast_frame_alloc(struct ballast_pool *pool, enum ballast_frame_use use)
 {
-	if (!ballast_pool_try_charge(pool, 1))
+	if (!charge(pool, use))
 		return NULL;
-	return adopt_charged(pool, alloc_page(frame_gfp(zeroed)));
+	return adopt_charged(pool, alloc_page(frame_gfp(use)));
 }
 
 /**
@@ -66,21 +71,21 @@ struct page *ballast_frame_alloc(struct ballast_pool *pool, bool zeroed)
  * @pool: to whom
  * @vma: with the memory policy; QEMU's host-nodes= sets it
  * @address: in it
- * @zeroed: as for ballast_frame_alloc()
+ * @use: what for
  *
  * Return: the frame, or an ERR_PTR: -ENOSPC, no room in the pool; -ENOMEM, the
  * host has none.
  */
 struct page *ballast_frame_alloc_vma(struct ballast_pool *pool,
 				     struct vm_area_struct *vma,
-				     unsigned long address, bool zeroed)
+				     unsigned long address, enum ballast_frame_use use)
 {
 	struct folio *folio;
 	struct page *frame;
 
-	if (!ballast_pool_try_charge(pool, 1))
+	if (!charge(pool, use))
 		return ERR_PTR(-ENOSPC);
-	folio = vma_alloc_folio(frame_gfp(zeroed), 0, vma, address, false);
+	folio = vma_alloc_folio(frame_gfp(use), 0, vma, address, false);
 	frame = adopt_charged(pool, folio ? folio_page(folio, 0) : NULL);
 	return frame ?: ERR_PTR(-ENOMEM);
 }
@@ -93,7 +98,7 @@ struct page *ballast_frame_alloc_vma(struct ballast_pool *pool,
  */
 struct page *ballast_frame_alloc_over(struct ballast_pool *pool)
 {
-	ballast_pool_charge_over(pool);
+	ballast_pool_charge_over(pool, 1);
 	return adopt_charged(pool, alloc_page(FRAME_GFP));
 }
 

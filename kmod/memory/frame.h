@@ -46,10 +46,22 @@ static inline bool ballast_frame_is_poisoned(struct page *frame)
 }
 
 int ballast_frame_copy(struct page *to, struct page *from);
-struct page *ballast_frame_alloc(struct ballast_pool *pool, bool zeroed);
+/**
+ * enum ballast_frame_use - what a frame is for
+ * @BALLAST_FRAME_ZEROED: for a guest to see as it is
+ * @BALLAST_FRAME_COPY: all of it is overwritten before a guest can see it
+ * @BALLAST_FRAME_LOAD: the same, with what comes back from the store
+ */
+enum ballast_frame_use {
+	BALLAST_FRAME_ZEROED,
+	BALLAST_FRAME_COPY,
+	BALLAST_FRAME_LOAD,
+};
+
+struct page *ballast_frame_alloc(struct ballast_pool *pool, enum ballast_frame_use use);
 struct page *ballast_frame_alloc_vma(struct ballast_pool *pool,
 				     struct vm_area_struct *vma,
-				     unsigned long address, bool zeroed);
+				     unsigned long address, enum ballast_frame_use use);
 struct page *ballast_frame_alloc_over(struct ballast_pool *pool);
 void ballast_frame_adopt(struct ballast_pool *pool, struct page *frame);
 void ballast_frame_free(struct ballast_pool *pool, struct page *frame);

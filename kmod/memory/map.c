@@ -75,6 +75,9 @@ struct ballast_map *ballast_map_create(struct ballast_pool *pool,
 	map->inode = inode;
 	xa_init_flags(&map->blocks, XA_FLAGS_ACCOUNT);
 	mutex_init(&map->scan_lock);
+	spin_lock_init(&map->stored_lock);
+	INIT_LIST_HEAD(&map->stored);
+	INIT_LIST_HEAD(&map->unwritten);
 	ballast_pool_get(pool);
 	err = xa_alloc_cyclic(&maps, &map->id, map, XA_LIMIT(2, U32_MAX),
 			      &next_map_id, GFP_KERNEL);
@@ -369,6 +372,12 @@ static struct page *writable_frame(struct ballast_slot *slot, unsigned long word
 		if (IS_ERR(frame))
 			return ERR_PTR(-EIO);
 		return frame ?: ERR_PTR(-EAGAIN);
+	case BALLAST_COMPRESSED:
+	case BALLAST_SWAPPED:
+		frame = ballast_slot_load(slot, spare);
+		if (IS_ERR(frame))
+			return ERR_PTR(-EIO);
+		return frame ?: ERR_PTR(-EAGAIN);
 	default:
 		return NULL;
 	}
@@ -395,7 +404,7 @@ static int zero_part(struct ballast_map *map, loff_t start, loff_t end, bool ove
 	do {
 		if (err)
 			spare = over ? ballast_frame_alloc_over(map->pool) :
-				       ballast_frame_alloc(map->pool, false);
+				       ballast_frame_alloc(map->pool, BALLAST_FRAME_LOAD);
 		if (err && !spare)
 			return over ? -ENOMEM : -ENOSPC;
 		word = ballast_slot_lock(&slot);
@@ -496,10 +505,14 @@ void ballast_map_sum(struct ballast_map *map, struct ballast_map_counts *sum)
 		sum->private_slots += READ_ONCE(c->private_slots);
 		sum->shared_slots += READ_ONCE(c->shared_slots);
 		sum->zero_slots += READ_ONCE(c->zero_slots);
+		sum->compressed_slots += READ_ONCE(c->compressed_slots);
+		sum->swapped_slots += READ_ONCE(c->swapped_slots);
 	}
 	sum->private_slots = max(sum->private_slots, 0L);
 	sum->shared_slots = max(sum->shared_slots, 0L);
 	sum->zero_slots = max(sum->zero_slots, 0L);
+	sum->compressed_slots = max(sum->compressed_slots, 0L);
+	sum->swapped_slots = max(sum->swapped_slots, 0L);
 }
 
 /* ballast_maps_bytes() - memory that all blocks take */

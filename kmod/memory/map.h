@@ -18,6 +18,8 @@
  * @private_slots: state private
  * @shared_slots: state shared
  * @zero_slots: holes that the scanner made of pages of zeroes
+ * @compressed_slots: state compressed
+ * @swapped_slots: state swapped
  *
  * One CPU's numbers may be negative; the sums are right when nothing moves.
  * Written by the slot state setter alone.
@@ -26,6 +28,8 @@ struct ballast_map_counts {
 	long private_slots;
 	long shared_slots;
 	long zero_slots;
+	long compressed_slots;
+	long swapped_slots;
 };
 
 /**
@@ -44,6 +48,12 @@ struct ballast_map_counts {
  * @scan_next: where the scanner goes on; the scanner's own
  * @scan_slice: the slice that @scan_done counts for; the scanner's own
  * @scan_done: slots scanned in it; the scanner's own
+ * @stored_lock: protects the two lists and @stored_bytes; innermost, see store.c
+ * @stored: its compressed pages, the oldest first
+ * @unwritten: its frames that wait to be written to the swap file
+ * @stored_bytes: what its compressed pages take
+ * @excess_pages: what its VM has above its target, for reclaim: set by the
+ *	engine, counted down by reclaim
  * @control: the control layer's
  * @srcu: to free it by
  */
@@ -60,6 +70,11 @@ struct ballast_map {
 	pgoff_t scan_next;
 	u64 scan_slice;
 	unsigned long scan_done;
+	spinlock_t stored_lock;
+	struct list_head stored;
+	struct list_head unwritten;
+	unsigned long stored_bytes;
+	atomic_long_t excess_pages;
 	void *control;
 	struct rcu_head srcu;
 };

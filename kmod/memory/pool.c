@@ -65,6 +65,7 @@ struct ballast_pool *ballast_pool_create(const char *name,
 	kref_init(&pool->kref);
 	strscpy(pool->name, name, sizeof(pool->name));
 	pool->limit_pages = limit_pages;
+	pool->reclaim_at_pages = ULONG_MAX;
 	pool->sharing = sharing;
 	init_waitqueue_head(&pool->wait);
 	xa_init_flags(&pool->blocks, XA_FLAGS_ALLOC1);
@@ -200,32 +201,40 @@ void ballast_pool_force_limit(struct ballast_pool *pool, unsigned long limit_pag
  * ballast_pool_try_charge() - account pages about to be allocated
  * @pool: to whom
  * @pages: how many
+ * @reserve: so many pages more than the limit are allowed.  For who brings a page back
+ *	from the store: where pool and swap file are both full that comes first, for it
+ *	makes the room there that another page needs to leave
  *
  * Context: any.  Return: false if there is no room.
  */
-bool ballast_pool_try_charge(struct ballast_pool *pool, unsigned long pages)
+bool ballast_pool_try_charge(struct ballast_pool *pool, unsigned long pages,
+			     unsigned long reserve)
 {
 	long used = atomic_long_read(&pool->used_pages);
 	unsigned long limit;
 
 	do {
-		limit = READ_ONCE(pool->limit_pages);
-		if (pages > limit || used > limit - pages)
+		limit = READ_ONCE(pool->limit_pages) + reserve;
+		if (pages > limit || used > limit - pages) {
+			ballast_pool_need_memory(pool);
 			return false;
+		}
 	} while (!atomic_long_try_cmpxchg(&pool->used_pages, &used, used + pages));
 	if (unlikely(READ_ONCE(pool->full)) && used < limit - limit / 16)
 		clear_bit(0, &pool->full);
+	if (unlikely(used + pages > READ_ONCE(pool->reclaim_at_pages)))
+		ballast_pool_need_memory(pool);
 	return true;
 }
 
 /*
- * ballast_pool_charge_over() - one page, room or not.  A merge needs a third
- * frame for a moment and gives two back: refusing it in a full pool would keep
- * the pool full.
+ * ballast_pool_charge_over() - pages, room or not.  A merge needs a third frame
+ * for a moment and gives two back, and to compress a page takes store before it
+ * frees a frame: refusing it in a full pool would keep the pool full.
  */
-void ballast_pool_charge_over(struct ballast_pool *pool)
+void ballast_pool_charge_over(struct ballast_pool *pool, unsigned long pages)
 {
-	atomic_long_inc(&pool->used_pages);
+	atomic_long_add(pages, &pool->used_pages);
 }
 
 /**
@@ -242,6 +251,12 @@ void ballast_pool_uncharge(struct ballast_pool *pool, unsigned long pages)
 		wake_up(&pool->wait);
 }
 
+/* ballast_pool_wake() - what faults wait for may have come */
+void ballast_pool_wake(struct ballast_pool *pool)
+{
+	wake_up_all(&pool->wait);
+}
+
 /* ballast_pool_has_room() - a frame could be charged now */
 bool ballast_pool_has_room(struct ballast_pool *pool)
 {
@@ -250,7 +265,8 @@ bool ballast_pool_has_room(struct ballast_pool *pool)
 
 static void log_full(struct ballast_pool *pool)
 {
-	if (!test_and_set_bit(0, &pool->full))
+	/* reclaim says when it can do no more */
+	if (!pool->need_memory && !test_and_set_bit(0, &pool->full))
 		pr_warn("ballast: pool %s is full (%lu MiB): guests that need memory wait\n",
 			pool->name, READ_ONCE(pool->limit_pages) >> (20 - PAGE_SHIFT));
 }
@@ -258,6 +274,7 @@ static void log_full(struct ballast_pool *pool)
 /**
  * ballast_pool_wait() - wait until there is room
  * @pool: in which
+ * @excess_pages: of the file that waits
  * @state: TASK_KILLABLE, TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, or'ed with
  *	TASK_FREEZABLE where no lock is held
  * @timeout: jiffies, or MAX_SCHEDULE_TIMEOUT
@@ -268,17 +285,21 @@ static void log_full(struct ballast_pool *pool)
  * Context: process; sleeps.  No slot locked, no SRCU section entered.
  * Return: 0, -EINTR on a signal that ends a wait in @state, -ETIME.
  */
-int ballast_pool_wait(struct ballast_pool *pool, unsigned int state, long timeout)
+int ballast_pool_wait(struct ballast_pool *pool, const atomic_long_t *excess_pages,
+		      unsigned int state, long timeout)
 {
 	DEFINE_WAIT(wait);
 	int err = 0;
 
-	log_full(pool);
+	if (ballast_pool_has_room(pool))
+		ballast_pool_count(pool, BALLAST_EVENT_HELD_BACK);
+	else
+		log_full(pool);
 	ballast_pool_count(pool, BALLAST_EVENT_WAITS);
 	atomic_inc(&pool->waiting);
 	while (!err) {
 		prepare_to_wait(&pool->wait, &wait, state);
-		if (ballast_pool_has_room(pool))
+		if (ballast_pool_lets(pool, excess_pages))
 			break;
 		if (signal_pending_state(state, current))
 			err = -EINTR;

@@ -14,6 +14,12 @@
 struct ballast_index;
 struct ballast_map;
 struct ballast_pool;
+struct ballast_reclaim;
+struct ballast_slot;
+struct ballast_store;
+
+/* Pages above its size that a pool may have for those that come back from the store. */
+#define BALLAST_POOL_RESERVE	32UL
 
 /**
  * enum ballast_sharing_mode - who may share with whom
@@ -48,6 +54,18 @@ enum ballast_pool_event {
 	BALLAST_EVENT_SKIPPED_UNCHANGED,/* not looked at in this pass: smart_scan */
 	BALLAST_EVENT_HINTS_LOST,	/* hints overwritten in a full bucket */
 	BALLAST_EVENT_INDEX_FULL,	/* matches lost: no place in the index */
+	BALLAST_EVENT_HELD_BACK,	/* faults of VMs above their target that waited */
+	BALLAST_EVENT_COMPRESSED,	/* pages that were compressed */
+	BALLAST_EVENT_SAME_FILLED,	/* of these, one repeated word */
+	BALLAST_EVENT_DECOMPRESSED,	/* pages that came back from the store */
+	BALLAST_EVENT_INCOMPRESSIBLE,	/* pages that did not become small enough */
+	BALLAST_EVENT_SWAPPED_OUT,	/* pages written to the swap file */
+	BALLAST_EVENT_SWAPPED_IN,	/* pages read from it */
+	BALLAST_EVENT_SWAP_FULL,	/* pages that stayed since it had no place */
+	BALLAST_EVENT_WRITE_ERRORS,	/* pages that stayed since they could not be written */
+	BALLAST_EVENT_LOST,		/* pages whose content could not be read again */
+	BALLAST_EVENT_RECLAIM_SPARED,	/* pages that reclaim passed over: just come */
+	BALLAST_EVENT_RECLAIM_STUCK,	/* times that reclaim found nothing to take */
 	BALLAST_EVENT_NR,
 };
 
@@ -64,6 +82,19 @@ enum ballast_pool_event {
 struct ballast_share_ops {
 	bool (*release)(struct ballast_pool *pool, struct page *frame);
 	bool (*claim)(struct ballast_pool *pool, struct page *frame, int extra);
+};
+
+/**
+ * struct ballast_store_ops - what the store gives to this layer
+ * @release: the content that @word, which @slot had, stands for is not needed any
+ *	more; must not sleep
+ * @load: see ballast_slot_load()
+ *
+ * Called with the slot locked.
+ */
+struct ballast_store_ops {
+	void (*release)(struct ballast_slot *slot, unsigned long word);
+	struct page *(*load)(struct ballast_slot *slot, struct page **spare);
 };
 
 /**
@@ -85,13 +116,27 @@ struct ballast_share_ops {
  * @mapping: page->mapping of all frames: the root inode's, so that the
  *	kernel's lockless GUP accepts them.  Set once, before the first frame
  * @share_ops: set once, before the first frame
+ * @store_ops: the same
+ * @store: the store's; constant from the mount to its end
+ * @reclaim: the reclaim layer's; NULL where nothing can be reclaimed
+ * @holding_back: VMs above their target wait; reclaim's, see
+ *	ballast_pool_holds_back()
+ * @need_memory: wakes reclaim; any context
+ * @reclaim_at_pages: wake reclaim when more than this is used; written by
+ *	reclaim
  * @index: the sharing layer's; NULL while that has nothing
  * @blocks: block id -> struct ballast_block, for hints
  * @control: the control layer's; set while the pool is published
  * @node: in the list of pools, under ballast_pools_lock
  * @files: its maps, those among them that nobody sees any more
  * @shared_frames: frames with state shared; one each whatever its sharers
+ * @admission: 1: files may not grow beyond what can be promised
+ * @swap_pages: size of its swap file; constant once it is mounted
+ * @keep_free_pages: what is not to be promised; reclaim's
+ * @promised_pages: sum of its files' sizes
+ * @min_pages: sum of its VMs' mins
  * @state: enum ballast_state, the engine's
+ * @soft_since: jiffies when it was last in state high, the engine's
  * @vms_available_pages: what its VMs divide, the engine's
  * @vms_target_pages: sum of the targets of its VMs, the engine's
  */
@@ -99,6 +144,9 @@ struct ballast_pool {
 	struct kref kref;
 	char name[BALLAST_POOL_NAME_MAX + 1];
 	unsigned long limit_pages;
+	unsigned long reclaim_at_pages;
+	bool holding_back;
+	void (*need_memory)(struct ballast_pool *pool);
 	atomic_long_t used_pages ____cacheline_aligned_in_smp;
 	unsigned long full;
 	int sharing;
@@ -109,13 +157,22 @@ struct ballast_pool {
 	struct page *zero_frame;
 	struct address_space *mapping;
 	const struct ballast_share_ops *share_ops;
+	const struct ballast_store_ops *store_ops;
+	struct ballast_store *store;
+	struct ballast_reclaim *reclaim;
 	struct ballast_index *index;
 	struct xarray blocks;
 	void *control;
 	struct list_head node;
 	atomic_long_t files;
 	atomic_long_t shared_frames;
+	u32 admission;
+	unsigned long swap_pages;
+	unsigned long keep_free_pages;
+	atomic64_t promised_pages;
+	atomic64_t min_pages;
 	u32 state;
+	unsigned long soft_since;
 	u64 vms_available_pages;
 	u64 vms_target_pages;
 };
@@ -145,11 +202,14 @@ void ballast_pool_put(struct ballast_pool *pool);
 
 int ballast_pool_set_limit(struct ballast_pool *pool, unsigned long limit_pages);
 void ballast_pool_force_limit(struct ballast_pool *pool, unsigned long limit_pages);
-bool ballast_pool_try_charge(struct ballast_pool *pool, unsigned long pages);
-void ballast_pool_charge_over(struct ballast_pool *pool);
+bool ballast_pool_try_charge(struct ballast_pool *pool, unsigned long pages,
+			     unsigned long reserve);
+void ballast_pool_charge_over(struct ballast_pool *pool, unsigned long pages);
 void ballast_pool_uncharge(struct ballast_pool *pool, unsigned long pages);
+void ballast_pool_wake(struct ballast_pool *pool);
 bool ballast_pool_has_room(struct ballast_pool *pool);
-int ballast_pool_wait(struct ballast_pool *pool, unsigned int state, long timeout);
+int ballast_pool_wait(struct ballast_pool *pool, const atomic_long_t *excess_pages,
+		      unsigned int state, long timeout);
 u64 ballast_pool_events(struct ballast_pool *pool, enum ballast_pool_event event);
 
 void ballast_pool_watch(const struct ballast_pool_watcher *watcher);
@@ -173,6 +233,31 @@ static inline void ballast_pool_count_many(struct ballast_pool *pool,
 					   enum ballast_pool_event event, u64 n)
 {
 	this_cpu_add(pool->events[event], n);
+}
+
+/* Somebody finds the pool short of memory: wake reclaim, where there is one. */
+static inline void ballast_pool_need_memory(struct ballast_pool *pool)
+{
+	if (pool->need_memory)
+		pool->need_memory(pool);
+}
+
+/*
+ * Is a VM to wait for what it is given to have been taken from it first?  Reclaim
+ * says so in state low, for VMs above their target, while it gets on.
+ */
+static inline bool ballast_pool_holds_back(struct ballast_pool *pool,
+					   const atomic_long_t *excess_pages)
+{
+	return unlikely(READ_ONCE(pool->holding_back)) &&
+	       atomic_long_read(excess_pages) > 0;
+}
+
+/* May a VM take a frame now? */
+static inline bool ballast_pool_lets(struct ballast_pool *pool,
+				     const atomic_long_t *excess_pages)
+{
+	return ballast_pool_has_room(pool) && !ballast_pool_holds_back(pool, excess_pages);
 }
 
 static inline unsigned long ballast_pool_used_pages(struct ballast_pool *pool)

@@ -85,6 +85,12 @@ static void count_word(struct ballast_map *map, unsigned long word, long n)
 		if (word & BALLAST_SLOT_ZEROED)
 			this_cpu_add(map->counts->zero_slots, n);
 		break;
+	case BALLAST_COMPRESSED:
+		this_cpu_add(map->counts->compressed_slots, n);
+		break;
+	case BALLAST_SWAPPED:
+		this_cpu_add(map->counts->swapped_slots, n);
+		break;
 	case BALLAST_GONE:
 		break;
 	}
@@ -109,7 +115,7 @@ static void set_private(struct ballast_slot *slot, struct page *frame,
 /**
  * ballast_slot_set_flags() - set or clear flags, the state stays
  * @slot: locked
- * @flags: BALLAST_SLOT_MAPPED, _FALSE, _BROKEN
+ * @flags: BALLAST_SLOT_MAPPED, _FALSE, _BROKEN, _RECENT, _LOST
  * @on: which of the two
  */
 void ballast_slot_set_flags(struct ballast_slot *slot, unsigned long flags,
@@ -174,7 +180,7 @@ void ballast_slot_fill(struct ballast_slot *slot, struct page *frame)
 {
 	if (*slot->word & BALLAST_SLOT_MAPPED)
 		unmap_slot(slot);
-	set_private(slot, frame, 0);
+	set_private(slot, frame, BALLAST_SLOT_RECENT);
 }
 
 /*
@@ -192,7 +198,7 @@ static struct page *take_over(struct ballast_slot *slot, struct page *frame,
 	atomic_long_dec(&pool->shared_frames);
 	ballast_pool_count(pool, BALLAST_EVENT_TAKEOVERS);
 	trace_ballast_break(slot->block->map->id, slot->pgoff, true);
-	set_private(slot, frame, BALLAST_SLOT_BROKEN);
+	set_private(slot, frame, BALLAST_SLOT_BROKEN | BALLAST_SLOT_RECENT);
 	return frame;
 }
 
@@ -224,7 +230,7 @@ struct page *ballast_slot_break(struct ballast_slot *slot, struct page **spare,
 		return ERR_PTR(-EHWPOISON);
 	if (word & BALLAST_SLOT_MAPPED)
 		unmap_slot(slot);
-	set_private(slot, frame, BALLAST_SLOT_BROKEN);
+	set_private(slot, frame, BALLAST_SLOT_BROKEN | BALLAST_SLOT_RECENT);
 	ballast_frame_unshare(pool, old);
 	trace_ballast_break(slot->block->map->id, slot->pgoff, false);
 	*spare = NULL;
@@ -242,10 +248,11 @@ void ballast_slot_empty(struct ballast_slot *slot, enum ballast_slot_state to)
 {
 	struct ballast_pool *pool = ballast_slot_pool(slot);
 	unsigned long word = *slot->word;
-	struct page *frame = ballast_word_frame(word);
+	struct page *frame;
 
 	switch (ballast_word_state(word)) {
 	case BALLAST_PRIVATE:
+		frame = ballast_word_frame(word);
 		lock_page(frame);
 		if (page_mapped(frame))
 			unmap_slot(slot);
@@ -258,12 +265,17 @@ void ballast_slot_empty(struct ballast_slot *slot, enum ballast_slot_state to)
 		if (word & BALLAST_SLOT_MAPPED)
 			unmap_slot(slot);
 		set_word(slot, ballast_word(to, NULL, 0));
-		ballast_frame_unshare(pool, frame);
+		ballast_frame_unshare(pool, ballast_word_frame(word));
 		break;
 	case BALLAST_HOLE:
 		if (word & BALLAST_SLOT_MAPPED)
 			unmap_slot(slot);
 		set_word(slot, ballast_word(to, NULL, 0));
+		break;
+	case BALLAST_COMPRESSED:
+	case BALLAST_SWAPPED:
+		set_word(slot, ballast_word(to, NULL, 0));
+		pool->store_ops->release(slot, word);
 		break;
 	case BALLAST_GONE:
 		break;
@@ -276,7 +288,8 @@ void ballast_slot_empty(struct ballast_slot *slot, enum ballast_slot_state to)
  *
  * On success the frame is unmapped everywhere, its page lock is held and its
  * reference count frozen: its content does not change until
- * ballast_slot_putback(), ballast_slot_share() or ballast_slot_zero().
+ * ballast_slot_putback(), ballast_slot_share(), ballast_slot_zero() or
+ * ballast_slot_store().
  *
  * Return: false if somebody uses the frame; it is counted, nothing changed but
  * that the frame may be unmapped.
@@ -344,4 +357,57 @@ void ballast_slot_zero(struct ballast_slot *slot)
 	ballast_frame_detach(old);
 	thaw(old);
 	ballast_frame_free(ballast_slot_pool(slot), old);
+}
+
+/**
+ * ballast_slot_store() - private -> compressed
+ * @slot: locked, isolated
+ * @stored: what the store finds the content by, BALLAST_STORED_BITS wide
+ * @keep_frame: the frame itself is the content: it is the store's from now on,
+ *	charged as before
+ */
+void ballast_slot_store(struct ballast_slot *slot, u64 stored, bool keep_frame)
+{
+	struct page *old = ballast_word_frame(*slot->word);
+
+	set_word(slot, ballast_word_of(BALLAST_COMPRESSED, stored));
+	ballast_frame_detach(old);
+	thaw(old);
+	if (!keep_frame)
+		ballast_frame_free(ballast_slot_pool(slot), old);
+}
+
+/**
+ * ballast_slot_swap() - compressed -> swapped
+ * @slot: locked, compressed
+ * @stored: what the store finds the content by in the swap file
+ */
+void ballast_slot_swap(struct ballast_slot *slot, u64 stored)
+{
+	set_word(slot, ballast_word_of(BALLAST_SWAPPED, stored));
+}
+
+/**
+ * ballast_slot_unstore() - compressed or swapped -> private
+ * @slot: locked, stored
+ * @frame: has its content, becomes the slot's
+ */
+void ballast_slot_unstore(struct ballast_slot *slot, struct page *frame)
+{
+	set_private(slot, frame, BALLAST_SLOT_RECENT);
+}
+
+/**
+ * ballast_slot_load() - have a stored page in a frame again
+ * @slot: locked, compressed or swapped
+ * @spare: a charged frame, or NULL; set to NULL if it was used
+ *
+ * A swapped page is read from the swap file: sleeps for as long as that takes.
+ *
+ * Return: the slot's frame, which is private now; NULL if a spare is needed;
+ * ERR_PTR(-EHWPOISON) if the content is lost; ERR_PTR(-EAGAIN) if it cannot be had now.
+ */
+struct page *ballast_slot_load(struct ballast_slot *slot, struct page **spare)
+{
+	return ballast_slot_pool(slot)->store_ops->load(slot, spare);
 }

@@ -17,12 +17,17 @@
  * @BALLAST_SHARED: a frame with one sharer or more, this one among them;
  *	mapped read-only
  * @BALLAST_GONE: the slot's block has left the file; look the block up again
+ * @BALLAST_COMPRESSED: content in the pool's store: compressed, one repeated
+ *	word, or a frame that waits to be written to the swap file
+ * @BALLAST_SWAPPED: content in the pool's swap file
  */
 enum ballast_slot_state {
 	BALLAST_HOLE,
 	BALLAST_PRIVATE,
 	BALLAST_SHARED,
 	BALLAST_GONE,
+	BALLAST_COMPRESSED,
+	BALLAST_SWAPPED,
 };
 
 /*
@@ -32,9 +37,12 @@ enum ballast_slot_state {
  *	bits 1-3	state
  *	bit 4		of a hole or shared slot: may be mapped read-only
  *			of a private slot: false match, see sharing/merge.c
+ *			of a compressed or swapped slot: its content is lost
  *	bit 5		of a hole: the scanner made it, of a page of zeroes
  *			of a private slot: was shared until a write
- *	bits 6-61	of a private or shared slot: page frame number
+ *	bits 6-60	of a private or shared slot: page frame number
+ *	bit 61		of a private slot: reclaim has not passed it since it came
+ *	bits 6-61	of a compressed or swapped slot: the store's, see store/store.h
  *	bits 62-63	of a private slot: its age, see sharing/merge.c
  */
 #define BALLAST_SLOT_LOCK_BIT	0
@@ -44,7 +52,12 @@ enum ballast_slot_state {
 #define BALLAST_SLOT_FALSE	BIT(4)
 #define BALLAST_SLOT_ZEROED	BIT(5)
 #define BALLAST_SLOT_BROKEN	BIT(5)
+#define BALLAST_SLOT_LOST	BIT(4)
 #define BALLAST_SLOT_PFN_SHIFT	6
+#define BALLAST_SLOT_PFN	GENMASK(60, BALLAST_SLOT_PFN_SHIFT)
+#define BALLAST_SLOT_RECENT	BIT(61)
+#define BALLAST_SLOT_STORED	GENMASK(61, BALLAST_SLOT_PFN_SHIFT)
+#define BALLAST_STORED_BITS	56
 #define BALLAST_SLOT_AGE_SHIFT	62
 #define BALLAST_SLOT_AGE	GENMASK(63, BALLAST_SLOT_AGE_SHIFT)
 #define BALLAST_SLOT_AGE_MAX	3U
@@ -69,7 +82,19 @@ static inline enum ballast_slot_state ballast_word_state(unsigned long word)
 /* Of a private or shared slot; 0 of others. */
 static inline unsigned long ballast_word_pfn(unsigned long word)
 {
-	return (word & ~BALLAST_SLOT_AGE) >> BALLAST_SLOT_PFN_SHIFT;
+	return (word & BALLAST_SLOT_PFN) >> BALLAST_SLOT_PFN_SHIFT;
+}
+
+/* Of a compressed or swapped slot: what the store finds the content by. */
+static inline u64 ballast_word_stored(unsigned long word)
+{
+	return (word & BALLAST_SLOT_STORED) >> BALLAST_SLOT_PFN_SHIFT;
+}
+
+/* Compressed or swapped. */
+static inline bool ballast_word_is_stored(unsigned long word)
+{
+	return ballast_word_state(word) >= BALLAST_COMPRESSED;
 }
 
 static inline struct page *ballast_word_frame(unsigned long word)
@@ -89,6 +114,11 @@ static inline unsigned long ballast_word(enum ballast_slot_state state,
 	unsigned long pfn = frame ? page_to_pfn(frame) : 0;
 
 	return pfn << BALLAST_SLOT_PFN_SHIFT | (unsigned long)state << 1 | flags;
+}
+
+static inline unsigned long ballast_word_of(enum ballast_slot_state state, u64 stored)
+{
+	return stored << BALLAST_SLOT_PFN_SHIFT | (unsigned long)state << 1;
 }
 
 static inline void ballast_slot_init(struct ballast_slot *slot,
@@ -142,6 +172,10 @@ bool ballast_slot_isolate(struct ballast_slot *slot);
 void ballast_slot_putback(struct ballast_slot *slot);
 void ballast_slot_share(struct ballast_slot *slot, struct page *shared);
 void ballast_slot_zero(struct ballast_slot *slot);
+void ballast_slot_store(struct ballast_slot *slot, u64 stored, bool keep_frame);
+void ballast_slot_swap(struct ballast_slot *slot, u64 stored);
+void ballast_slot_unstore(struct ballast_slot *slot, struct page *frame);
+struct page *ballast_slot_load(struct ballast_slot *slot, struct page **spare);
 
 void ballast_frame_unshare(struct ballast_pool *pool, struct page *frame);
 

@@ -160,7 +160,7 @@ static bool make_shared(struct ballast_scan *scan, struct ballast_slot *slot,
 
 	if (ballast_frame_copy(frame, ballast_word_frame(*slot->word)))
 		return false;
-	ballast_pool_charge_over(pool);
+	ballast_pool_charge_over(pool, 1);
 	ballast_frame_adopt(pool, frame);
 	ballast_frame_set_shared(frame, hash, scan->domain, 2);
 	if (!ballast_index_publish(pool, hint, frame)) {

@@ -166,6 +166,58 @@ static unsigned long scan_map(struct ballast_map *map, unsigned long budget)
 	return done;
 }
 
+/* The locks are held, the map is alive and may share. */
+static unsigned int try_slots(struct ballast_block *block, unsigned long *slots)
+{
+	struct ballast_slot slot;
+	unsigned int gone = 0;
+	unsigned long at;
+
+	for_each_set_bit(at, slots, BALLAST_BLOCK_SLOTS) {
+		if (!scan.spare)
+			scan.spare = alloc_page(GFP_NOWAIT | __GFP_HIGHMEM | __GFP_NOWARN);
+		if (!scan.spare)
+			break;
+		ballast_slot_init(&slot, block, (block->index << BALLAST_BLOCK_SHIFT) + at);
+		if (ballast_word_state(ballast_slot_peek(&slot)) == BALLAST_PRIVATE)
+			ballast_scan_slot(&scan, &slot);
+		if (ballast_word_state(ballast_slot_peek(&slot)) == BALLAST_PRIVATE)
+			continue;
+		__clear_bit(at, slots);
+		gone++;
+	}
+	return gone;
+}
+
+/**
+ * ballast_sharing_try() - share pages that are about to be taken, if that can be
+ * @block: found in the SRCU section that the caller is in
+ * @slots: which of its slots; those that are private no longer are cleared
+ *
+ * As the scanner does it, where it may: not with run 0 or 2, nor with sharing=off.
+ *
+ * Context: process; waits for the scanner to finish a block.
+ * Return: how many were cleared.
+ */
+unsigned int ballast_sharing_try(struct ballast_block *block, unsigned long *slots)
+{
+	struct ballast_map *map = block->map;
+	unsigned int gone = 0;
+
+	mutex_lock(&scan_lock);
+	mutex_lock(&map->scan_lock);
+	scan.pool = map->pool;
+	scan.domain = ballast_sharing_domain_now(map);
+	if (READ_ONCE(run) == BALLAST_RUN_SCAN && !map->dead &&
+	    scan.domain != BALLAST_DOMAIN_NONE) {
+		ballast_index_fit(map->pool, ballast_pool_used_pages(map->pool));
+		gone = try_slots(block, slots);
+	}
+	mutex_unlock(&map->scan_lock);
+	mutex_unlock(&scan_lock);
+	return gone;
+}
+
 /* What is left of a map's budget in this slice. */
 static unsigned long map_budget(struct ballast_map *map, unsigned long per_slice)
 {

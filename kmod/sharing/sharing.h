@@ -3,6 +3,7 @@
 #ifndef BALLAST_SHARING_SHARING_H
 #define BALLAST_SHARING_SHARING_H
 
+#include "../memory/map.h"
 #include "../memory/pool.h"
 
 /**
@@ -48,6 +49,7 @@ int ballast_sharing_set_mode(struct ballast_pool *pool, int mode);
 int ballast_sharing_set_run(int run);
 int ballast_sharing_run(void);
 void ballast_sharing_kick(void);
+unsigned int ballast_sharing_try(struct ballast_block *block, unsigned long *slots);
 u64 ballast_sharing_full_scans(void);
 u64 ballast_sharing_cpu_ns(void);
 u64 ballast_sharing_index_bytes(struct ballast_pool *pool);

@@ -40,7 +40,7 @@ static int break_slot(struct ballast_slot *slot, bool everything)
 
 	if (ballast_word_state(ballast_slot_peek(slot)) != BALLAST_SHARED)
 		return 0;
-	spare = ballast_frame_alloc(map->pool, false);
+	spare = ballast_frame_alloc(map->pool, BALLAST_FRAME_COPY);
 	word = ballast_slot_lock(slot);
 	if (ballast_word_state(word) == BALLAST_SHARED &&
 	    (everything || !allowed(map, ballast_word_frame(word),

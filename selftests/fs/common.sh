@@ -154,11 +154,11 @@ dmesg_lines()
 
 # ---- pools
 
-# mount_pool NAME OPTIONS: at $work/NAME
+# mount_pool NAME OPTIONS: at $work/NAME.  Nothing is compressed: a full pool is full
 mount_pool()
 {
 	[ -d "$work/$1" ] || mkdir "$work/$1"
-	busybox mount -t ballastfs -o "name=$1,$2" none "$work/$1"
+	busybox mount -t ballastfs -o "name=$1,compress=off,$2" none "$work/$1"
 }
 
 umount_pool()

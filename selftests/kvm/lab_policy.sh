@@ -187,8 +187,12 @@ obey()
 both_are_at_target()
 {
 	obey idle busy
-	within 2 $((64 * mib - $(get idle balloon_bytes))) "$(get idle target_bytes)" &&
-		[ "$(knob pools/host/state)" = soft ]
+	has_its_target idle && has_its_target busy && [ "$(knob pools/host/state)" = soft ]
+}
+
+has_its_target()
+{
+	within 2 $((64 * mib - $(get "$1" balloon_bytes))) "$(get "$1" target_bytes)"
 }
 
 enforce_moves_balloons()
@@ -207,7 +211,8 @@ enforce_moves_balloons()
 	expect_range "first step" "$step" 1 $((64 * mib / 10 + 4096))
 	reason_becomes idle tax
 	wait_until 20 both_are_at_target
-	expect "balloon of busy" "$(get busy balloon_target_bytes)" 0
+	# none, unless the host is so slow that busy does not get round in a period
+	[ $(($(get busy balloon_target_bytes) * 4)) -le "$(get idle balloon_target_bytes)" ]
 	knob policy/mode observe
 	wait_until 5 target_is_balloon idle
 }

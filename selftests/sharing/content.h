@@ -2,7 +2,9 @@
 /*
  * What test pages hold: all of a page follows from its id.
  *
- * Id 0 is the page of zeroes.  Pages of different ids differ in every word,
+ * Id 0 is the page of zeroes.  Ids from CONTENT_SOFT on are of pages that compress to
+ * an eighth, from CONTENT_FLAT on of pages that repeat one word; others do not
+ * compress.  Pages of different ids differ in every word,
  * so that a page made of two others is never taken for a third.
  */
 #ifndef BALLAST_TEST_CONTENT_H
@@ -12,6 +14,8 @@
 
 #define CONTENT_PAGE	4096UL
 #define CONTENT_WORDS	(CONTENT_PAGE / sizeof(uint64_t))
+#define CONTENT_SOFT	1000000000ULL
+#define CONTENT_FLAT	2000000000ULL
 
 /* Invertible, and 0 for 0 only. */
 static inline uint64_t content_mix(uint64_t x)
@@ -26,6 +30,10 @@ static inline uint64_t content_mix(uint64_t x)
 /* The id is in the upper bits: it can be read out of any word. */
 static inline uint64_t content_word(uint64_t id, unsigned int word)
 {
+	if (id >= CONTENT_FLAT)
+		word = 0;
+	else if (id >= CONTENT_SOFT)
+		word %= CONTENT_WORDS / 8;
 	return id ? content_mix(id << 9 | word) : 0;
 }
 

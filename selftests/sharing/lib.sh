@@ -7,9 +7,11 @@
 #   lib_end			unloads it; returns an error if that fails
 #   build PROGRAM...		C programs into $work; as "build" beside this made
 #				them, or compiled now
-#   pool_mount NAME SIZE MODE	mounts at $work/NAME
+#   pool_mount NAME SIZE MODE [OPTIONS]	mounts at $work/NAME; OPTIONS are by default
+#				compress=off: a full pool is full
 #   test_end			undoes a test: mappers, mounts, tunables; to be
-#				trapped on EXIT by each test function
+#				trapped on EXIT by each test function; calls test_ended
+#				at last, if there is one
 #   mapper_start NAME FILE PAGES	a mapper.c, to be asked things by
 #   mapper NAME REQUEST...	an error, with what was found, if it says "bad"
 #   mapper_stop NAME
@@ -60,7 +62,7 @@ lib_end()
 pool_mount()
 {
 	mkdir -p "$work/$1"
-	mount -t ballastfs -o "size=$2,sharing=$3,name=$1" none "$work/$1"
+	mount -t ballastfs -o "size=$2,sharing=$3,name=$1,${4:-compress=off}" none "$work/$1"
 }
 
 mapper_start()
@@ -117,6 +119,7 @@ test_end()
 		umount "$file" || status=1
 	done
 	sharing_stop
+	! declare -F test_ended >/dev/null || test_ended || status=1
 	exit "$status"
 }
 

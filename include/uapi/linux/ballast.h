@@ -10,7 +10,7 @@
  * Version of everything under /sys/kernel/ballast; read abi_version there.
  * It grows when a file is added, and the meaning of a file never changes.
  */
-#define BALLAST_ABI_VERSION	2
+#define BALLAST_ABI_VERSION	3
 
 #define BALLAST_POOL_NAME_MAX	63
 

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reclaim: a thread for each pool that brings free memory back.
+ *
+ * DOC: It sets to work when less than the hard threshold is free and goes on until
+ * the soft one is (ESX paper, 6.2).  A charge that takes the pool below the
+ * threshold wakes it at once; the engine wakes it when balloons were too slow.
+ * Without a file above its target, and only below the hard threshold, anybody's pages
+ * are taken: what there is must go round.
+ *
+ * Free first, then grant: a fault that found no room waits until the thread, or
+ * a balloon, has given pages back.  In state low the thread also has VMs above
+ * their target wait, as long as it gets on; if there is nothing left to take
+ * (the swap file is full, or there is none) it says so and lets them go on.
+ *
+ * Locks: none held while it sleeps.  See victim.c for a round's.
+ */
+#include <linux/freezer.h>
+#include <linux/kthread.h>
+#include <linux/ratelimit.h>
+#include <linux/slab.h>
+
+#include "../store/store.h"
+#include "reclaim.h"
+
+#define FRUITLESS_MAX	64U			/* rounds; then it is stuck */
+#define STUCK_WAIT	msecs_to_jiffies(200)
+#define TO_LIMIT_WAIT	(30 * HZ)
+
+static long pages_left(struct ballast_pool *pool)
+{
+	return (long)READ_ONCE(pool->limit_pages) - (long)ballast_pool_used_pages(pool);
+}
+
+static void kick(struct ballast_pool *pool)
+{
+	struct ballast_reclaim *reclaim = pool->reclaim;
+
+	if (atomic_read(&reclaim->kicked) || atomic_xchg(&reclaim->kicked, 1))
+		return;
+	wake_up(&reclaim->wait);
+}
+
+/* How much is short; 0: nothing to do.  *anybody: even from who is at his target. */
+static long wanted_pages(struct ballast_reclaim *reclaim, bool *anybody)
+{
+	long free = pages_left(reclaim->pool);
+	long asked = atomic_long_read(&reclaim->asked_pages);
+
+	if (free < (long)READ_ONCE(reclaim->hard_pages))
+		reclaim->striving = true;
+	else if (free >= (long)READ_ONCE(reclaim->soft_pages))
+		reclaim->striving = false;
+	*anybody = reclaim->striving;
+	if (reclaim->striving)
+		return max3(asked, (long)READ_ONCE(reclaim->soft_pages) - free, 1L);
+	return max(asked, 0L);
+}
+
+static void hold_back(struct ballast_reclaim *reclaim, bool hold)
+{
+	struct ballast_pool *pool = reclaim->pool;
+
+	if (pool->holding_back == hold)
+		return;
+	WRITE_ONCE(pool->holding_back, hold);
+	if (!hold)
+		ballast_pool_wake(pool);
+}
+
+static void report_stuck(struct ballast_reclaim *reclaim)
+{
+	struct ballast_store *store = reclaim->pool->store;
+
+	ballast_pool_count(reclaim->pool, BALLAST_EVENT_RECLAIM_STUCK);
+	WRITE_ONCE(reclaim->stuck_times, reclaim->stuck_times + 1);
+	if (reclaim->stuck)
+		return;
+	reclaim->stuck = true;
+	pr_warn_ratelimited("ballast: pool %s: %ld pages free, and nothing can be taken: %s\n",
+			    reclaim->pool->name, pages_left(reclaim->pool),
+			    !store->swap ? "it has no swap file" :
+			    !ballast_store_swap_free(store) ? "its swap file is full" :
+			    "pages are in use");
+}
+
+/* One round; false if there is no more to be done now. */
+static bool work(struct ballast_reclaim *reclaim)
+{
+	bool anybody;
+	long wanted = wanted_pages(reclaim, &anybody);
+	unsigned long taken;
+
+	hold_back(reclaim, wanted && pages_left(reclaim->pool) < (long)reclaim->low_pages);
+	if (!wanted)
+		return false;
+	taken = ballast_reclaim_round(reclaim, anybody);
+	if (taken) {
+		reclaim->fruitless = 0;
+		reclaim->stuck = false;
+		if (atomic_long_sub_return(taken, &reclaim->asked_pages) < 0)
+			atomic_long_set(&reclaim->asked_pages, 0);
+		return true;
+	}
+	return ++reclaim->fruitless < FRUITLESS_MAX;
+}
+
+static void rest(struct ballast_reclaim *reclaim)
+{
+	if (reclaim->fruitless < FRUITLESS_MAX)
+		return;
+	reclaim->fruitless = FRUITLESS_MAX / 2;
+	atomic_long_set(&reclaim->asked_pages, 0);
+	report_stuck(reclaim);
+	hold_back(reclaim, false);
+	wake_up_all(&reclaim->progress);
+	/* kicks do not end this: waiting faults send many */
+	schedule_timeout_interruptible(STUCK_WAIT);
+}
+
+static int reclaim_thread(void *data)
+{
+	struct ballast_reclaim *reclaim = data;
+
+	set_freezable();
+	while (!kthread_should_stop()) {
+		wait_event_freezable(reclaim->wait, kthread_should_stop() ||
+				     atomic_read(&reclaim->kicked));
+		atomic_set(&reclaim->kicked, 0);
+		while (!kthread_should_stop() && !freezing(current) && work(reclaim)) {
+			wake_up_all(&reclaim->progress);
+			cond_resched();
+		}
+		wake_up_all(&reclaim->progress);
+		rest(reclaim);
+	}
+	hold_back(reclaim, false);
+	return 0;
+}
+
+/**
+ * ballast_reclaim_set_thresholds() - when to set to work
+ * @pool: which
+ * @soft_pages: free pages to stop at
+ * @hard_pages: free pages to start below
+ * @low_pages: free pages below which VMs above their target wait
+ *
+ * A pool too small for a difference between them gets one of a few pages.
+ */
+void ballast_reclaim_set_thresholds(struct ballast_pool *pool, u64 soft_pages,
+				    u64 hard_pages, u64 low_pages)
+{
+	struct ballast_reclaim *reclaim = pool->reclaim;
+	unsigned long limit = READ_ONCE(pool->limit_pages);
+
+	if (!reclaim)
+		return;
+	hard_pages = max_t(u64, hard_pages, 1);
+	soft_pages = max_t(u64, soft_pages, hard_pages + 1);
+	WRITE_ONCE(reclaim->soft_pages, soft_pages);
+	WRITE_ONCE(reclaim->hard_pages, hard_pages);
+	WRITE_ONCE(reclaim->low_pages, low_pages);
+	WRITE_ONCE(pool->keep_free_pages, soft_pages);
+	WRITE_ONCE(pool->reclaim_at_pages, limit > hard_pages ? limit - hard_pages : 0);
+}
+
+/* ballast_reclaim_can_swap() - there is a swap file, full or not */
+bool ballast_reclaim_can_swap(struct ballast_pool *pool)
+{
+	return pool->store && pool->store->swap;
+}
+
+/**
+ * ballast_reclaim_ask() - take pages though the pool is not that short
+ * @pool: from its VMs above their target
+ * @pages: how many; not added to what was asked for before
+ */
+void ballast_reclaim_ask(struct ballast_pool *pool, unsigned long pages)
+{
+	if (!pool->reclaim || !pages)
+		return;
+	atomic_long_set(&pool->reclaim->asked_pages, pages);
+	kick(pool);
+}
+
+/**
+ * ballast_reclaim_to_limit() - wait until a pool is no larger than its limit
+ * @pool: its limit has become smaller than what is used
+ *
+ * Context: process; sleeps.
+ * Return: 0; -EBUSY if what is above cannot be taken; -EINTR.
+ */
+int ballast_reclaim_to_limit(struct ballast_pool *pool)
+{
+	struct ballast_reclaim *reclaim = pool->reclaim;
+	unsigned int seen;
+	long left;
+
+	if (!reclaim)
+		return -EBUSY;
+	seen = READ_ONCE(reclaim->stuck_times);
+	kick(pool);
+	left = wait_event_interruptible_timeout(reclaim->progress,
+						pages_left(pool) >= 0 ||
+						READ_ONCE(reclaim->stuck_times) != seen,
+						TO_LIMIT_WAIT);
+	if (pages_left(pool) >= 0)
+		return 0;
+	return left < 0 ? -EINTR : -EBUSY;
+}
+
+/**
+ * ballast_reclaim_makes_room() - wait for a full pool to have room
+ * @pool: which
+ *
+ * For who can be refused: faults wait in ballast_pool_wait().
+ *
+ * Context: process; sleeps, not longer than reclaim gets on.
+ * Return: false if it does not, there is none, or a signal came.
+ */
+bool ballast_reclaim_makes_room(struct ballast_pool *pool)
+{
+	struct ballast_reclaim *reclaim = pool->reclaim;
+	unsigned int seen;
+
+	if (!reclaim)
+		return false;
+	seen = READ_ONCE(reclaim->stuck_times);
+	kick(pool);
+	return wait_event_interruptible_timeout(reclaim->progress,
+						ballast_pool_has_room(pool) ||
+						READ_ONCE(reclaim->stuck_times) != seen,
+						TO_LIMIT_WAIT) > 0 &&
+	       ballast_pool_has_room(pool);
+}
+
+/**
+ * ballast_reclaim_add_pool() - a mount is being made
+ * @pool: its pool, with its store
+ *
+ * Return: 0 or an error; ballast_reclaim_remove_pool() does no harm then.
+ */
+int ballast_reclaim_add_pool(struct ballast_pool *pool)
+{
+	unsigned long limit = pool->limit_pages;
+	struct ballast_reclaim *reclaim;
+
+	if (!pool->store->codec && !pool->store->swap)
+		return 0;
+	reclaim = kzalloc(sizeof(*reclaim), GFP_KERNEL);
+	if (!reclaim)
+		return -ENOMEM;
+	reclaim->pool = pool;
+	init_waitqueue_head(&reclaim->wait);
+	init_waitqueue_head(&reclaim->progress);
+	prandom_seed_state(&reclaim->random, get_random_u64());
+	reclaim->task = kthread_create(reclaim_thread, reclaim, "ballast_reclaim");
+	if (IS_ERR(reclaim->task)) {
+		int err = PTR_ERR(reclaim->task);
+
+		kfree(reclaim);
+		return err;
+	}
+	pool->reclaim = reclaim;
+	/* until the engine's first tick: as by default */
+	ballast_reclaim_set_thresholds(pool, limit / 25, limit / 50, limit / 100);
+	pool->need_memory = kick;
+	wake_up_process(reclaim->task);
+	return 0;
+}
+
+/* ballast_reclaim_remove_pool() - its files are gone, or it was never published */
+void ballast_reclaim_remove_pool(struct ballast_pool *pool)
+{
+	struct ballast_reclaim *reclaim = pool->reclaim;
+
+	if (!reclaim)
+		return;
+	pool->need_memory = NULL;
+	kthread_stop(reclaim->task);
+	pool->reclaim = NULL;
+	kfree(reclaim);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Taking memory from VMs: by sharing, compressing and swapping. */
+#ifndef BALLAST_RECLAIM_RECLAIM_H
+#define BALLAST_RECLAIM_RECLAIM_H
+
+#include <linux/prandom.h>
+#include <linux/wait.h>
+
+#include "../memory/map.h"
+#include "../memory/pool.h"
+
+/**
+ * struct ballast_reclaim - a pool's reclaim thread
+ * @pool: whose
+ * @task: the thread
+ * @wait: where it sleeps
+ * @progress: woken when it has done something, or could not
+ * @kicked: there may be something to do
+ * @asked_pages: to be taken from VMs above their target, whatever is free
+ * @low_pages: free pages below which VMs above their target are held back
+ * @hard_pages: below which it sets to work
+ * @soft_pages: at which it stops
+ * @striving: it has set to work and has not stopped; the thread's
+ * @fruitless: rounds in a row that took nothing; the thread's
+ * @stuck: there was nothing to take, and that was said; the thread's
+ * @stuck_times: how often there was nothing to take
+ * @random: to choose victims; the thread's
+ *
+ * The thresholds are single words, written by the engine.
+ */
+struct ballast_reclaim {
+	struct ballast_pool *pool;
+	struct task_struct *task;
+	wait_queue_head_t wait;
+	wait_queue_head_t progress;
+	atomic_t kicked;
+	atomic_long_t asked_pages;
+	unsigned long low_pages;
+	unsigned long hard_pages;
+	unsigned long soft_pages;
+	bool striving;
+	unsigned int fruitless;
+	bool stuck;
+	unsigned int stuck_times;
+	struct rnd_state random;
+};
+
+int ballast_reclaim_add_pool(struct ballast_pool *pool);
+void ballast_reclaim_remove_pool(struct ballast_pool *pool);
+void ballast_reclaim_set_thresholds(struct ballast_pool *pool, u64 soft_pages,
+				    u64 hard_pages, u64 low_pages);
+bool ballast_reclaim_can_swap(struct ballast_pool *pool);
+void ballast_reclaim_ask(struct ballast_pool *pool, unsigned long pages);
+bool ballast_reclaim_makes_room(struct ballast_pool *pool);
+int ballast_reclaim_to_limit(struct ballast_pool *pool);
+
+/* victim.c */
+unsigned long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody);
+
+#endif /* BALLAST_RECLAIM_RECLAIM_H */

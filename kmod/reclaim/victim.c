@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Victims: whose pages are taken, and which.
+ *
+ * DOC: A round takes up to 32 pages of one file.  Which file is drawn by lot,
+ * each with the weight of what it has above its target; which pages too (ESX
+ * chooses at random, for any other order can be a guest's worst).  A page that has
+ * come since reclaim last passed it, by a first touch or back from the store, is
+ * spared once.
+ *
+ * Each victim is first tried for sharing, with all that the scanner does for a
+ * page, then stored.  In a file whose compressed pages take all that they may
+ * the oldest make room first.
+ *
+ * Locks: for sharing, those of the scanner (sharing/scan.c); then, for storing,
+ * map->scan_lock, which keeps the inode, and one slot lock at a time by trylock.
+ * A slot that somebody uses is passed over.
+ */
+#include <linux/bitmap.h>
+#include <linux/sched/mm.h>
+
+#include "../sharing/sharing.h"
+#include "../store/store.h"
+#include "reclaim.h"
+
+#define ROUND_PAGES	BALLAST_SWAP_BATCH
+
+static u32 below(struct ballast_reclaim *reclaim, u32 end)
+{
+	return (u64)prandom_u32_state(&reclaim->random) * end >> 32;
+}
+
+/* What a lot is worth: what may be taken of the file. */
+static unsigned long weight(struct ballast_map *map, bool anybody)
+{
+	long excess = atomic_long_read(&map->excess_pages), have;
+	struct ballast_map_counts sum;
+
+	if (!anybody && excess <= 0)
+		return 0;
+	ballast_map_sum(map, &sum);
+	have = sum.private_slots;
+	if (map->pool->store->swap)
+		have += sum.compressed_slots;
+	return anybody ? have : min(excess, have);
+}
+
+/* A file of the pool, referenced, or NULL. */
+static struct ballast_map *draw_map(struct ballast_reclaim *reclaim, bool anybody)
+{
+	struct ballast_map *map, *drawn = NULL;
+	unsigned long id = 0, mine;
+	u64 sum = 0;
+
+	while ((map = ballast_map_next(&id))) {
+		mine = map->pool == reclaim->pool ? weight(map, anybody) : 0;
+		sum += mine;
+		if (mine && mul_u64_u64_shr(prandom_u32_state(&reclaim->random), sum, 32) < mine) {
+			if (drawn)
+				ballast_map_put(drawn);
+			drawn = map;
+		} else {
+			ballast_map_put(map);
+		}
+	}
+	return drawn;
+}
+
+/* Some block of the file; in an SRCU section, the inode is kept. */
+static struct ballast_block *draw_block(struct ballast_reclaim *reclaim,
+					struct ballast_map *map)
+{
+	unsigned long blocks = (i_size_read(map->inode) >> (BALLAST_BLOCK_SHIFT + PAGE_SHIFT)) + 1;
+	unsigned long index = below(reclaim, min(blocks, (unsigned long)U32_MAX));
+	struct ballast_block *block;
+
+	block = xa_find(&map->blocks, &index, ULONG_MAX, XA_PRESENT);
+	if (block)
+		return block;
+	index = 0;
+	return xa_find(&map->blocks, &index, ULONG_MAX, XA_PRESENT);
+}
+
+/* Spared once: whoever came since we last passed.  The slot is locked. */
+static bool is_spared(struct ballast_reclaim *reclaim, struct ballast_slot *slot)
+{
+	if (!(ballast_slot_peek(slot) & BALLAST_SLOT_RECENT))
+		return false;
+	ballast_slot_set_flags(slot, BALLAST_SLOT_RECENT, false);
+	ballast_pool_count(reclaim->pool, BALLAST_EVENT_RECLAIM_SPARED);
+	return true;
+}
+
+static bool may_take(struct ballast_reclaim *reclaim, struct ballast_slot *slot)
+{
+	bool may;
+
+	if (ballast_word_state(ballast_slot_peek(slot)) != BALLAST_PRIVATE ||
+	    !ballast_slot_trylock(slot))
+		return false;
+	may = ballast_word_state(ballast_slot_peek(slot)) == BALLAST_PRIVATE &&
+	      !is_spared(reclaim, slot);
+	ballast_slot_unlock(slot);
+	return may;
+}
+
+/*
+ * Mark the victims of a block: from some slot on, in steps of some odd number, so
+ * that each slot comes once.  Returns how many.
+ */
+static unsigned int choose(struct ballast_reclaim *reclaim, struct ballast_block *block,
+			   unsigned long *victims)
+{
+	u32 at = below(reclaim, BALLAST_BLOCK_SLOTS);
+	u32 step = below(reclaim, BALLAST_BLOCK_SLOTS) | 1;
+	unsigned int i, count = 0;
+	struct ballast_slot slot;
+
+	bitmap_zero(victims, BALLAST_BLOCK_SLOTS);
+	for (i = 0; i < BALLAST_BLOCK_SLOTS && count < ROUND_PAGES; i++) {
+		at = (at + step) & (BALLAST_BLOCK_SLOTS - 1);
+		ballast_slot_init(&slot, block, (block->index << BALLAST_BLOCK_SHIFT) + at);
+		if (!may_take(reclaim, &slot))
+			continue;
+		__set_bit(at, victims);
+		count++;
+	}
+	return count;
+}
+
+/* Returns true if the page is in the store now. */
+static bool store_slot(struct ballast_slot *slot)
+{
+	bool stored = false;
+
+	if (!ballast_slot_trylock(slot))
+		return false;
+	if (ballast_word_state(ballast_slot_peek(slot)) == BALLAST_PRIVATE &&
+	    ballast_slot_isolate(slot)) {
+		stored = !ballast_store_put(slot);
+		if (!stored)
+			ballast_slot_putback(slot);
+	}
+	ballast_slot_unlock(slot);
+	return stored;
+}
+
+static unsigned int store_victims(struct ballast_block *block, const unsigned long *victims)
+{
+	unsigned int noreclaim = memalloc_noreclaim_save(), stored = 0;
+	struct ballast_slot slot;
+	unsigned long at;
+
+	for_each_set_bit(at, victims, BALLAST_BLOCK_SLOTS) {
+		ballast_slot_init(&slot, block, (block->index << BALLAST_BLOCK_SHIFT) + at);
+		stored += store_slot(&slot);
+	}
+	memalloc_noreclaim_restore(noreclaim);
+	return stored;
+}
+
+/* Bring the file's compressed pages below their ceiling; false if that cannot be. */
+static bool make_room(struct ballast_map *map)
+{
+	while (ballast_store_is_over(map))
+		if (!ballast_store_write(map, ROUND_PAGES))
+			return false;
+	return true;
+}
+
+/* What the block's victims come to: pages shared, zero or stored. */
+static unsigned int take_from_block(struct ballast_reclaim *reclaim,
+				    struct ballast_map *map)
+{
+	DECLARE_BITMAP(victims, BALLAST_BLOCK_SLOTS);
+	struct ballast_block *block;
+	unsigned int taken = 0;
+	int srcu;
+
+	srcu = ballast_map_enter();
+	mutex_lock(&map->scan_lock);
+	block = map->dead ? NULL : draw_block(reclaim, map);
+	if (block && !choose(reclaim, block, victims))
+		block = NULL;
+	mutex_unlock(&map->scan_lock);
+	if (block)
+		taken = ballast_sharing_try(block, victims);
+	mutex_lock(&map->scan_lock);
+	if (block && !map->dead && make_room(map))
+		taken += store_victims(block, victims);
+	mutex_unlock(&map->scan_lock);
+	ballast_map_leave(srcu);
+	return taken;
+}
+
+/**
+ * ballast_reclaim_round() - take some pages of some file
+ * @reclaim: of the pool
+ * @anybody: if no file has more than its target, of any
+ *
+ * Context: the pool's reclaim thread.
+ * Return: how many pages were taken; 0: bad luck, or nothing is left to take.
+ */
+unsigned long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody)
+{
+	struct ballast_map *map = draw_map(reclaim, false);
+	unsigned long taken, moved;
+
+	if (!map && anybody)
+		map = draw_map(reclaim, true);
+	if (!map)
+		return 0;
+	taken = take_from_block(reclaim, map);
+	/* frames on their way to the swap file are in memory until they are there */
+	moved = ballast_store_write(map, taken ? 0 : ROUND_PAGES);
+	if (!taken)
+		taken = moved;
+	if (taken && atomic_long_sub_return(taken, &map->excess_pages) < 0)
+		atomic_long_set(&map->excess_pages, 0);
+	ballast_map_put(map);
+	return taken;
+}

@@ -1,0 +1,396 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Pages that have no frame: that they come back as they were, that the accounts are
+# right, and what becomes of a full or failing swap file.
+#
+#   lab_store.sh [FUNCTION...]	all tests, or those named (see the end)
+#
+# Mappers stand for VMs (sharing/mapper.c): they know what they wrote.  Content:
+# ids from 1000000000 on compress to an eighth, from 2000000000 on are one repeated word,
+# others do not compress.
+
+# shellcheck disable=SC2317	# in the whole file: ktap_run calls the functions
+here=$(cd "$(dirname "$0")" && pwd -P)
+# shellcheck source=selftests/vm/ktap.sh
+. "$here/../vm/ktap.sh"
+# shellcheck source=selftests/sharing/lib.sh
+. "$here/../sharing/lib.sh"
+# shellcheck source=selftests/store/devices.sh
+. "$here/devices.sh"
+
+only=" $* "
+mib=$((1 << 20))
+soft=1000000000
+flat=2000000000
+
+test_ended()
+{
+	fs_remove
+	disk_remove
+}
+
+# Over its size by no more than the documented reserve.
+within_size()
+{
+	local used size
+	used=$(pool "$1" used_bytes)
+	size=$(pool "$1" size_bytes)
+	[ "$used" -le $((size + 64 * 4096)) ] ||
+		{ echo "used $used of $size"; return 1; }
+}
+
+# All is given back when the files are gone.
+empty_pool()
+{
+	local name=$1
+	rm -f "$work/$name"/*
+	expect "used_bytes without files" "$(pool "$name" used_bytes)" 0
+	expect "store_bytes without files" "$(pool "$name" store_bytes)" 0
+	expect "compressed_bytes without files" "$(pool "$name" compressed_bytes)" 0
+	expect "swapped_bytes without files" "$(pool "$name" swapped_bytes)" 0
+	expect "swap_free_bytes without files" "$(pool "$name" swap_free_bytes)" \
+		"$(pool "$name" swap_size_bytes)"
+}
+
+# 24 MiB in a pool of 16
+squeeze()
+{
+	local compressor=$1
+	pool_mount p 16m off "compress=$compressor"
+	mapper_start a "$work/p/a" 6144
+	mapper a write 0 "$soft+6144"
+	within_size p
+	[ "$(pool p compressed_bytes)" -ge $((8 * mib)) ]
+	expect "compress" "$(pool p compress)" "$compressor"
+	# an eighth, as zsmalloc has it
+	[ "$(pool p store_bytes)" -lt $(($(pool p compressed_bytes) / 4)) ]
+	mapper a check 0 "$soft+6144"
+	mapper a check 0 "$soft+6144"
+	within_size p
+	[ "$(pool p pages_decompressed)" -ge 2048 ]
+	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	empty_pool p
+}
+
+lz4_keeps_content()
+{
+	trap test_end EXIT
+	squeeze lz4
+}
+
+zstd_keeps_content()
+{
+	trap test_end EXIT
+	squeeze zstd
+}
+
+lzo_keeps_content()
+{
+	trap test_end EXIT
+	squeeze lzo
+}
+
+same_filled_pages_take_no_store()
+{
+	trap test_end EXIT
+	pool_mount p 8m off compress=lz4
+	mapper_start a "$work/p/a" 8192
+	mapper a write 0 "$flat+8192"
+	within_size p
+	expect "pages_same_filled" "$(pool p pages_same_filled)" "$(pool p pages_compressed)"
+	expect "store of the file" "$(attribute "$root"/pools/p/files/*/store_bytes)" 0
+	# the entries alone: 40 bytes each
+	[ "$(pool p store_bytes)" -le $(($(pool p compressed_bytes) / 80)) ]
+	mapper a check 0 "$flat+8192"
+	mapper_stop a
+	empty_pool p
+}
+
+# What does not compress, and a swap file three times the pool.
+swap_keeps_content()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make 48)
+	pool_mount p 16m off "swap=$disk"
+	mapper_start a "$work/p/a" 10240
+	mapper a write 0 1+10240
+	within_size p
+	[ "$(pool p swapped_bytes)" -ge $((20 * mib)) ]
+	expect "swap accounts" $(($(pool p swap_size_bytes) - $(pool p swap_free_bytes))) \
+		"$(pool p swapped_bytes)"
+	mapper a check 0 1+10240
+	mapper a check 0 1+10240
+	within_size p
+	[ "$(pool p pages_swapped_in)" -ge 5120 ]
+	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	empty_pool p
+}
+
+a_file_on_ext4_serves_as_swap()
+{
+	trap test_end EXIT
+	local dir
+	dir=$(fs_make 64)
+	pool_mount p 8m off "swap=$dir/swap,swapsize=24m"
+	expect "mode of the file" "$(stat -c %a "$dir/swap")" 600
+	# the first page is a header
+	expect "swap_size_bytes" "$(pool p swap_size_bytes)" $((24 * mib - 4096))
+	mapper_start a "$work/p/a" 6000
+	mapper a write 0 1+6000
+	mapper a check 0 1+6000
+	[ "$(pool p pages_swapped_out)" -ge 4000 ]
+	mapper_stop a
+	empty_pool p
+	umount "$work/p"
+	expect "blocks after umount" "$(stat -c %b "$dir/swap")" 0
+}
+
+# The oldest compressed pages go to the swap file when they take too much.
+ceiling()
+{
+	trap test_end EXIT
+	local disk before
+	disk=$(disk_make 48)
+	pool_mount p 16m off "swap=$disk"
+	echo 200 >"$root/pools/p/compressed_max_bp"
+	mapper_start a "$work/p/a" 8192
+	mapper a write 0 "$soft+8192"
+	# 2 % of 32 MiB; a round of reclaim may be above
+	before=$(attribute "$root"/pools/p/files/*/store_bytes)
+	[ "$before" -le $((32 * mib / 50 + 32 * 2048)) ]
+	[ "$(pool p swapped_bytes)" -ge $((8 * mib)) ]
+	mapper a check 0 "$soft+8192"
+	mapper_stop a
+	empty_pool p
+}
+
+# Whoever reads a file sees what is stored, and leaves it where it is.
+read_leaves_pages_stored()
+{
+	trap test_end EXIT
+	local disk stored
+	disk=$(disk_make 48)
+	pool_mount p 16m off "swap=$disk"
+	mapper_start a "$work/p/a" 8192
+	mapper a write 0 1+4096 "$soft+4096"
+	stored=$(($(pool p swapped_bytes) + $(pool p compressed_bytes)))
+	[ "$stored" -ge $((16 * mib)) ]
+	mapper a pread 0 1+4096 "$soft+4096"
+	expect "stored after reading" \
+		$(($(pool p swapped_bytes) + $(pool p compressed_bytes))) "$stored"
+	expect "holes" "$(python3 -c "
+import os
+fd = os.open('$work/p/a', os.O_RDONLY)
+print(os.lseek(fd, 0, os.SEEK_HOLE))")" $((32 * mib))
+	mapper a pwrite 0 20001+100
+	mapper a check 0 20001+100 101+3996 "$soft+4096"
+	mapper_stop a
+	empty_pool p
+}
+
+# Holes, ends of file and parts of pages that are stored.
+holes_in_what_is_stored()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make 48)
+	pool_mount p 16m off "swap=$disk"
+	mapper_start a "$work/p/a" 8192
+	mapper a write 0 1+4096 "$soft+4096"
+	mapper a punch 1000 2000
+	mapper a punch 5000 2000
+	mapper a check 0 1+1000 '0*2000' 3001+1096 "$soft+904" '0*2000' "$((soft + 2904))+1192"
+	mapper a resize 3500
+	mapper a resize 8192
+	mapper a check 0 1+1000 '0*2000' 3001+500 '0*4692'
+	mapper_stop a
+	empty_pool p
+}
+
+# No room anywhere: who can be told is told, who cannot waits, nothing is lost.
+swap_file_full()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make 4)
+	pool_mount p 8m off "swap=$disk,compress=off"
+	echo 0 >"$root/pools/p/admission"
+	mapper_start a "$work/p/a" 8192
+	mapper a write 0 1+2900
+	# 12 MiB
+	says "No space left" mapper a pwrite 2900 3001+2000
+	wait_until 10 is_stuck p
+	mapper a check 0 1+2900
+	# a balloon
+	mapper a punch 0 1000
+	mapper a write 3000 9001+500
+	mapper a check 1000 1001+1900
+	mapper a check 3000 9001+500
+	mapper_stop a
+	empty_pool p
+}
+
+writes_fail()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_failing 64)
+	pool_mount p 16m off "swap=$disk,compress=off"
+	mapper_start a "$work/p/a" 8192
+	mapper a write 0 1+3500
+	expect "swapped with room" "$(pool p swapped_bytes)" 0
+	disk_fails all
+	says "No space left" mapper a pwrite 3500 3501+2000
+	wait_until 20 has_write_errors p
+	mapper a check 0 1+3500
+	disk_fails nothing
+	# it is tried again ten seconds after an error
+	wait_until 30 mapper a pwrite 3500 3501+2000
+	mapper a check 0 1+5500
+	[ "$(pool p swapped_bytes)" -gt 0 ]
+	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	empty_pool p
+}
+
+is_stuck()
+{
+	[ "$(pool "$1" reclaim_stuck)" -gt 0 ]
+}
+
+has_write_errors()
+{
+	[ "$(pool "$1" swap_write_errors)" -gt 0 ]
+}
+
+# A page that cannot be read is lost, for whoever asks for it; no other.
+reads_fail()
+{
+	trap test_end EXIT
+	local disk lost
+	disk=$(disk_failing 64)
+	pool_mount p 16m off "swap=$disk,compress=off"
+	mapper_start a "$work/p/a" 8192
+	mapper a write 0 1+6000
+	disk_fails all
+	says "Input/output error" mapper a pread 0 1+6000
+	disk_fails nothing
+	lost=$(pool p pages_lost)
+	expect "pages_lost" "$lost" 1
+	# the page after it is well; the lost one stays lost, until it is given back
+	lost=$(sed -n 's/.*page \([0-9]*\).*/\1/p' "$work/said")
+	mapper a pread $((lost + 1)) $((lost + 2))+100
+	! mapper a pread "$lost" $((lost + 1)) >/dev/null || return 1
+	mapper a punch "$lost" 1
+	mapper a pread "$lost" '0*1' $((lost + 2))+100
+	mapper_stop a
+	rm "$work/p/a"
+	expect "used_bytes without files" "$(pool p used_bytes)" 0
+	# the place in the swap file is not used again
+	expect "swap that is left" "$(pool p swap_free_bytes)" \
+		$(($(pool p swap_size_bytes) - 4096))
+}
+
+# The pool becomes smaller than what is in it.
+remount_smaller()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make 14)
+	pool_mount p 24m off "swap=$disk,compress=off"
+	mapper_start a "$work/p/a" 5632
+	mapper a write 0 1+5000
+	mount -o remount,size=12m "$work/p"
+	expect "size_bytes" "$(pool p size_bytes)" $((12 * mib))
+	expect_range "used_bytes" "$(pool p used_bytes)" $((10 * mib)) $((12 * mib))
+	mapper a check 0 1+5000
+	within_size p
+	# not smaller than was promised
+	says "No space left" mount -o remount,size=4m "$work/p"
+	# nor than can be
+	echo 0 >"$root/pools/p/admission"
+	says "busy" mount -o remount,size=4m "$work/p"
+	expect "size_bytes" "$(pool p size_bytes)" $((12 * mib))
+	mapper a check 0 1+5000
+	mapper_stop a
+	empty_pool p
+}
+
+# says TEXT COMMAND...: it fails, with that text
+says()
+{
+	local text=$1
+	shift
+	if "$@" >"$work/said" 2>&1; then
+		echo "succeeded: $*"
+		return 1
+	fi
+	grep -q "$text" "$work/said" || { echo "said:"; cat "$work/said"; dmesg | tail -5; return 1; }
+}
+
+# What could be shared is, before it is stored: by reclaim, for the scanner sleeps.
+shared_before_stored()
+{
+	trap test_end EXIT
+	local disk merged
+	disk=$(disk_make 48)
+	pool_mount p 16m pool "swap=$disk,compress=off"
+	mapper_start a "$work/p/a" 1500
+	mapper_start b "$work/p/b" 6000
+	mapper a write 0 1+1500
+	# where it has seen what
+	one_pass
+	sharing rate_pages_per_s 1
+	sharing run 1
+	mapper b write 0 1+1500 5001+4500
+	within_size p
+	merged=$(pool p pages_merged)
+	[ "$merged" -ge 200 ] || { echo "merged $merged"; return 1; }
+	mapper a check 0 1+1500
+	mapper b check 0 1+1500 5001+4500
+	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	mapper_stop b
+	empty_pool p
+}
+
+bad_options()
+{
+	trap test_end EXIT
+	local disk option
+	disk=$(disk_make 8)
+	for option in compress=none compress=lz5 swap=relative swap=/nowhere/at/all \
+		swap=/proc/self/mem swap=/tmp swapsize=8m "swap=$disk,swapsize=4k" \
+		"swap=$disk,swapsize=1x"; do
+		! pool_mount p 8m off "$option" 2>/dev/null ||
+			{ echo "taken: $option"; return 1; }
+	done
+	# what is somebody's is not taken
+	printf 'GNU' | dd of="$disk" bs=4096 conv=notrunc,fsync status=none
+	! pool_mount p 8m off "swap=$disk" 2>/dev/null || return 1
+	dd if=/dev/zero of="$disk" bs=4096 count=1 conv=fsync status=none
+	pool_mount p 8m off "swap=$disk"
+	# one pool's swap is not another's
+	! pool_mount q 8m off "swap=$disk" 2>/dev/null || return 1
+	! mount -o remount,compress=zstd "$work/p" 2>/dev/null || return 1
+	! mount -o remount,swap=/dev/null "$work/p" 2>/dev/null || return 1
+	mount -o remount,size=9m "$work/p"
+	grep -q " $work/p ballastfs .*compress=lz4,swap=$disk" /proc/mounts
+}
+
+ktap_suite "store"
+lib_start
+sharing_stop
+for test in lz4_keeps_content zstd_keeps_content lzo_keeps_content \
+	same_filled_pages_take_no_store swap_keeps_content a_file_on_ext4_serves_as_swap \
+	ceiling read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
+	writes_fail reads_fail remount_smaller shared_before_stored bad_options; do
+	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
+	ktap_run "$test" "$test"
+done
+ktap_run "module unloads" lib_end
+ktap_end
