@@ -163,7 +163,7 @@ NUMBER(compressed_bytes, compressed_bytes(pool))
 BALLAST_ATTR_RO(pool, compressed_bytes);
 NUMBER(swapped_bytes, swapped_bytes(pool))
 BALLAST_ATTR_RO(pool, swapped_bytes);
-NUMBER(store_bytes, ballast_pages_to_bytes(atomic_long_read(&pool->store->charged_pages)))
+NUMBER(store_bytes, ballast_pages_to_bytes(READ_ONCE(pool->store->charged_pages)))
 BALLAST_ATTR_RO(pool, store_bytes);
 NUMBER(swap_size_bytes, ballast_pages_to_bytes(swap_size_pages(pool)))
 BALLAST_ATTR_RO(pool, swap_size_bytes);

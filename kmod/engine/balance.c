@@ -287,23 +287,30 @@ static void publish(struct ballast_vm *vm, const struct ballast_move *move,
 	watcher->balloon_moved(vm);
 }
 
-/* What a VM has above its target is reclaim's, each file's part by what it has. */
+/*
+ * What a VM has above its target is reclaim's, each file's part by what it has.  Only
+ * where targets are enforced: in mode observe nobody is held to his.
+ */
 static u64 set_excess(struct ballast_vm *vm)
 {
-	u64 have = granted_pages(vm), excess = 0, all = 0;
-	struct ballast_map_counts sums[BALLAST_VM_MAPS_MAX];
+	u64 have = granted_pages(vm), excess = 0, all = 0, sum = 0, part;
+	struct ballast_map_counts counts[BALLAST_VM_MAPS_MAX];
 	unsigned int i;
 
-	if (vm->has_target && vm->divided == vm->pool && have > vm->result.target_pages)
+	if (is_enforced() && vm->has_target && vm->divided == vm->pool &&
+	    have > vm->result.target_pages)
 		excess = have - vm->result.target_pages;
 	for (i = 0; i < vm->maps_nr; i++) {
-		ballast_map_sum(vm->maps[i], &sums[i]);
-		all += sums[i].private_slots;
+		ballast_map_sum(vm->maps[i], &counts[i]);
+		all += counts[i].private_slots;
 	}
-	for (i = 0; i < vm->maps_nr; i++)
-		atomic_long_set(&vm->maps[i]->excess_pages, !all ? 0 :
-				mul_u64_u64_div_u64(excess, sums[i].private_slots, all));
-	return excess;
+	excess = min(excess, all);	/* what is shared or zero cannot be taken */
+	for (i = 0; i < vm->maps_nr; i++) {
+		part = all ? mul_u64_u64_div_u64(excess, counts[i].private_slots, all) : 0;
+		atomic_long_set(&vm->maps[i]->excess_pages, part);
+		sum += part;
+	}
+	return sum;
 }
 
 static bool has_waited(const struct ballast_pool *pool)
@@ -319,8 +326,8 @@ static bool has_waited(const struct ballast_pool *pool)
 static void drive_reclaim(const struct view *view)
 {
 	struct ballast_pool *pool = view->pool;
+	u64 excess = 0, wanted = 0, mine;
 	bool balloons = false;
-	u64 excess = 0, mine;
 	size_t i;
 
 	if (!pool || !pool->reclaim)
@@ -332,10 +339,10 @@ static void drive_reclaim(const struct view *view)
 	}
 	if (pool->state == BALLAST_STATE_HIGH)
 		pool->soft_since = jiffies;
-	else if (is_enforced() && excess && (!balloons || has_waited(pool)))
-		ballast_reclaim_ask(pool, min(excess, view->thresholds.high_pages -
-					      min(view->thresholds.high_pages,
-						  view->free_pages)));
+	else if (!balloons || has_waited(pool))
+		wanted = min(excess, view->thresholds.high_pages -
+				     min(view->thresholds.high_pages, view->free_pages));
+	ballast_reclaim_ask(pool, wanted);
 }
 
 static void plan(const struct view *view, const struct ballast_engine_watcher *watcher)

@@ -52,6 +52,7 @@
  * @write: the slot is to become private
  * @ask: a frame is to be asked for whatever the slot looks like
  * @zeroed: @spare is
+ * @reserve: of the pool, that the frame may come from
  * @spare: a frame in hand, charged; given back at the end if not needed
  * @lacks: why there is no @spare: NEED_FRAME, NEED_ROOM or NEED_HOST
  */
@@ -61,6 +62,7 @@ struct fault {
 	bool write;
 	bool ask;
 	bool zeroed;
+	unsigned long reserve;
 	struct page *spare;
 	vm_fault_t lacks;
 };
@@ -186,6 +188,7 @@ static void get_spare(struct fault *f, enum ballast_frame_use use)
 						     f->vmf->address, use);
 
 	f->zeroed = use == BALLAST_FRAME_ZEROED;
+	f->reserve = ballast_frame_reserve(use);
 	f->spare = IS_ERR(frame) ? NULL : frame;
 	f->lacks = frame == ERR_PTR(-ENOSPC) ? NEED_ROOM : NEED_HOST;
 }
@@ -197,6 +200,11 @@ static enum ballast_frame_use use_of(unsigned long word)
 		return BALLAST_FRAME_LOAD;
 	return ballast_word_state(word) == BALLAST_HOLE ? BALLAST_FRAME_ZEROED :
 							  BALLAST_FRAME_COPY;
+}
+
+static bool is_swapped(unsigned long word)
+{
+	return ballast_word_state(word) == BALLAST_SWAPPED && !(word & BALLAST_SLOT_LOST);
 }
 
 /* Will the fault need a frame?  Seen without the lock. */
@@ -230,15 +238,15 @@ static vm_fault_t fault_once(struct fault *f)
 	word = ballast_slot_peek(&slot);
 	f->lacks = NEED_FRAME;
 	if (f->ask || needs_frame(f, word)) {
-		/* the slot may be locked while it is read: somebody who can wait does */
-		if (ballast_word_state(word) == BALLAST_SWAPPED &&
-		    !(word & BALLAST_SLOT_LOST) &&
-		    (f->vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
+		if (is_swapped(word) && (f->vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
 			return VM_FAULT_RETRY;
 		if (ballast_pool_holds_back(f->map->pool, &f->map->excess_pages))
 			return NEED_ROOM;
 		get_spare(f, use_of(word));
 	}
+	/* who reads the page has its slot locked: wait for that without mmap_lock too */
+	if (f->spare && is_swapped(word))
+		return NEED_READ;
 	ret = fault_slot(f, &slot, ballast_slot_lock(&slot));
 	ballast_slot_unlock(&slot);
 	return ret;
@@ -259,22 +267,25 @@ static bool owner_is_dying(struct mm_struct *mm)
 	return dying;
 }
 
-static int wait_in_pool(struct ballast_map *map, unsigned int state, long timeout)
+static int wait_in_pool(struct fault *f, unsigned int state, long timeout)
 {
-	return ballast_pool_wait(map->pool, &map->excess_pages, state, timeout);
+	struct ballast_map *map = f->map;
+
+	ballast_pool_need_memory(map->pool);
+	return ballast_pool_wait(map->pool, &map->excess_pages, f->reserve, state, timeout);
 }
 
 /* mmap_lock is to stay held: nobody allows it to be dropped. */
 static vm_fault_t wait_locked(struct fault *f)
 {
-	int err = wait_in_pool(f->map, TASK_KILLABLE, LOOK_AGAIN);
+	int err = wait_in_pool(f, TASK_KILLABLE, LOOK_AGAIN);
 
 	return err == -EINTR ? VM_FAULT_SIGBUS : 0;
 }
 
 static vm_fault_t wait_as_worker(struct fault *f)
 {
-	int err = wait_in_pool(f->map, TASK_KILLABLE, WORKER_WAIT);
+	int err = wait_in_pool(f, TASK_KILLABLE, WORKER_WAIT);
 
 	return err ? VM_FAULT_SIGBUS : 0;
 }
@@ -306,7 +317,7 @@ static vm_fault_t wait_unlocked(struct fault *f)
 
 	state = wait_state(f->vmf->flags, &timeout);
 	ballast_release_fault_lock(f->vmf);
-	wait_in_pool(f->map, state, timeout);
+	wait_in_pool(f, state, timeout);
 	fput(file);
 	return VM_FAULT_RETRY;
 }
@@ -323,7 +334,7 @@ static vm_fault_t wait_for_room(struct fault *f)
 	unsigned int flags = f->vmf->flags;
 
 	/* somebody gave pages back since we were refused one */
-	if (ballast_pool_lets(f->map->pool, &f->map->excess_pages))
+	if (ballast_pool_lets(f->map->pool, &f->map->excess_pages, f->reserve))
 		return 0;
 	if (flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;	/* KVM has it done by such a worker */
@@ -410,6 +421,9 @@ static vm_fault_t read_in(struct fault *f)
 	pgoff_t pgoff = f->vmf->pgoff;
 	struct file *file;
 
+	/* KVM has it done by somebody who can wait, and keeps mmap_lock */
+	if (f->vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
 	if (!(f->vmf->flags & FAULT_FLAG_ALLOW_RETRY)) {
 		swap_in(f, pgoff);
 		return fatal_signal_pending(current) ? VM_FAULT_SIGBUS : 0;

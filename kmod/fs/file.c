@@ -193,7 +193,8 @@ static struct page *try_get_private(struct ballast_map *map, pgoff_t pgoff)
 	struct page *frame, *spare = NULL;
 	struct ballast_block *block;
 	struct ballast_slot slot;
-	bool needed, full;
+	int no_spare = 0;
+	bool needed;
 	unsigned long word;
 	int srcu = ballast_map_enter();
 
@@ -205,9 +206,12 @@ static struct page *try_get_private(struct ballast_map *map, pgoff_t pgoff)
 	ballast_slot_init(&slot, block, pgoff);
 	needed = ballast_word_state(ballast_slot_peek(&slot)) != BALLAST_PRIVATE;
 	do {
-		if (needed)
+		if (needed && !spare) {
 			spare = ballast_frame_alloc(map->pool, use_of(&slot));
-		full = needed && !spare;
+			no_spare = PTR_ERR_OR_ZERO(spare);
+			if (no_spare)
+				spare = NULL;
+		}
 		word = ballast_slot_lock(&slot);
 		frame = make_private(&slot, word, &spare);
 		if (!IS_ERR_OR_NULL(frame))
@@ -215,9 +219,9 @@ static struct page *try_get_private(struct ballast_map *map, pgoff_t pgoff)
 		ballast_slot_unlock(&slot);
 		/* the scanner may have taken the frame since we looked */
 		needed = true;
-	} while (!frame && !full);
+	} while (!frame && !no_spare);
 	if (!frame)
-		frame = ERR_PTR(-ENOSPC);
+		frame = ERR_PTR(no_spare);
 	else if (IS_ERR(frame))
 		frame = ERR_PTR(frame == ERR_PTR(-EAGAIN) ? -ENOMEM : -EIO);
 	if (spare)
@@ -234,7 +238,8 @@ static struct page *get_private(struct ballast_map *map, pgoff_t pgoff)
 
 	do {
 		frame = try_get_private(map, pgoff);
-	} while (frame == ERR_PTR(-ENOSPC) && ballast_reclaim_makes_room(map->pool));
+	} while (frame == ERR_PTR(-ENOSPC) && !signal_pending(current) &&
+		 ballast_reclaim_makes_room(map->pool));
 	return frame;
 }
 

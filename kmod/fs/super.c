@@ -403,9 +403,11 @@ static int shrink(struct ballast_pool *pool, unsigned long limit_pages)
 	if (!pool->reclaim)
 		return -EBUSY;
 	ballast_pool_force_limit(pool, limit_pages);
+	ballast_reclaim_forget_thresholds(pool);
 	err = ballast_reclaim_to_limit(pool);
 	if (err)
 		ballast_pool_force_limit(pool, old);
+	ballast_reclaim_forget_thresholds(pool);
 	return err;
 }
 

@@ -46,8 +46,11 @@ static u64 generation_of(struct ballast_vm *vm)
 
 static void forget_maps(struct ballast_vm *vm)
 {
-	while (vm->maps_nr)
-		ballast_map_put(vm->maps[--vm->maps_nr]);
+	while (vm->maps_nr) {
+		vm->maps_nr--;
+		atomic_long_set(&vm->maps[vm->maps_nr]->excess_pages, 0);
+		ballast_map_put(vm->maps[vm->maps_nr]);
+	}
 }
 
 static bool has_map(struct ballast_vm *vm, struct ballast_map *map)

@@ -46,8 +46,7 @@ static gfp_t frame_gfp(enum ballast_frame_use use)
 
 static bool charge(struct ballast_pool *pool, enum ballast_frame_use use)
 {
-	return ballast_pool_try_charge(pool, 1, use == BALLAST_FRAME_LOAD ?
-				       BALLAST_POOL_RESERVE : 0);
+	return ballast_pool_try_charge(pool, 1, ballast_frame_reserve(use));
 }
 
 /**
@@ -56,14 +55,14 @@ static bool charge(struct ballast_pool *pool, enum ballast_frame_use use)
  * @use: what for
  *
  * Context: process; may reclaim.  No slot locked.
- * Return: the frame, one reference, or NULL: no room in the pool, or the host
- * has none.
+ * Return: the frame, one reference, or an ERR_PTR: -ENOSPC, no room in the pool;
+ * -ENOMEM, the host has none.
  */
 struct page *ballast_frame_alloc(struct ballast_pool *pool, enum ballast_frame_use use)
 {
 	if (!charge(pool, use))
-		return NULL;
-	return adopt_charged(pool, alloc_page(frame_gfp(use)));
+		return ERR_PTR(-ENOSPC);
+	return adopt_charged(pool, alloc_page(frame_gfp(use))) ?: ERR_PTR(-ENOMEM);
 }
 
 /**

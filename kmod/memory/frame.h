@@ -58,6 +58,12 @@ enum ballast_frame_use {
 	BALLAST_FRAME_LOAD,
 };
 
+/* What of the pool's reserve is open to it. */
+static inline unsigned long ballast_frame_reserve(enum ballast_frame_use use)
+{
+	return use == BALLAST_FRAME_LOAD ? BALLAST_POOL_RESERVE : 0;
+}
+
 struct page *ballast_frame_alloc(struct ballast_pool *pool, enum ballast_frame_use use);
 struct page *ballast_frame_alloc_vma(struct ballast_pool *pool,
 				     struct vm_area_struct *vma,

@@ -405,8 +405,8 @@ static int zero_part(struct ballast_map *map, loff_t start, loff_t end, bool ove
 		if (err)
 			spare = over ? ballast_frame_alloc_over(map->pool) :
 				       ballast_frame_alloc(map->pool, BALLAST_FRAME_LOAD);
-		if (err && !spare)
-			return over ? -ENOMEM : -ENOSPC;
+		if (err && IS_ERR_OR_NULL(spare))
+			return spare ? PTR_ERR(spare) : -ENOMEM;
 		word = ballast_slot_lock(&slot);
 		frame = writable_frame(&slot, word, &spare);
 		err = PTR_ERR_OR_ZERO(frame);

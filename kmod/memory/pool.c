@@ -215,7 +215,7 @@ bool ballast_pool_try_charge(struct ballast_pool *pool, unsigned long pages,
 
 	do {
 		limit = READ_ONCE(pool->limit_pages) + reserve;
-		if (pages > limit || used > limit - pages) {
+		if (pages > limit || used > (long)(limit - pages)) {
 			ballast_pool_need_memory(pool);
 			return false;
 		}
@@ -257,10 +257,11 @@ void ballast_pool_wake(struct ballast_pool *pool)
 	wake_up_all(&pool->wait);
 }
 
-/* ballast_pool_has_room() - a frame could be charged now */
-bool ballast_pool_has_room(struct ballast_pool *pool)
+/* ballast_pool_has_room() - a frame could be charged now, so much of the reserve open */
+bool ballast_pool_has_room(struct ballast_pool *pool, unsigned long reserve)
 {
-	return atomic_long_read(&pool->used_pages) < READ_ONCE(pool->limit_pages);
+	return atomic_long_read(&pool->used_pages) <
+	       (long)(READ_ONCE(pool->limit_pages) + reserve);
 }
 
 static void log_full(struct ballast_pool *pool)
@@ -275,6 +276,7 @@ static void log_full(struct ballast_pool *pool)
  * ballast_pool_wait() - wait until there is room
  * @pool: in which
  * @excess_pages: of the file that waits
+ * @reserve: pages above the limit that it may have
  * @state: TASK_KILLABLE, TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, or'ed with
  *	TASK_FREEZABLE where no lock is held
  * @timeout: jiffies, or MAX_SCHEDULE_TIMEOUT
@@ -286,12 +288,12 @@ static void log_full(struct ballast_pool *pool)
  * Return: 0, -EINTR on a signal that ends a wait in @state, -ETIME.
  */
 int ballast_pool_wait(struct ballast_pool *pool, const atomic_long_t *excess_pages,
-		      unsigned int state, long timeout)
+		      unsigned long reserve, unsigned int state, long timeout)
 {
 	DEFINE_WAIT(wait);
 	int err = 0;
 
-	if (ballast_pool_has_room(pool))
+	if (ballast_pool_has_room(pool, reserve))
 		ballast_pool_count(pool, BALLAST_EVENT_HELD_BACK);
 	else
 		log_full(pool);
@@ -299,7 +301,7 @@ int ballast_pool_wait(struct ballast_pool *pool, const atomic_long_t *excess_pag
 	atomic_inc(&pool->waiting);
 	while (!err) {
 		prepare_to_wait(&pool->wait, &wait, state);
-		if (ballast_pool_lets(pool, excess_pages))
+		if (ballast_pool_lets(pool, excess_pages, reserve))
 			break;
 		if (signal_pending_state(state, current))
 			err = -EINTR;

@@ -207,9 +207,9 @@ bool ballast_pool_try_charge(struct ballast_pool *pool, unsigned long pages,
 void ballast_pool_charge_over(struct ballast_pool *pool, unsigned long pages);
 void ballast_pool_uncharge(struct ballast_pool *pool, unsigned long pages);
 void ballast_pool_wake(struct ballast_pool *pool);
-bool ballast_pool_has_room(struct ballast_pool *pool);
+bool ballast_pool_has_room(struct ballast_pool *pool, unsigned long reserve);
 int ballast_pool_wait(struct ballast_pool *pool, const atomic_long_t *excess_pages,
-		      unsigned int state, long timeout);
+		      unsigned long reserve, unsigned int state, long timeout);
 u64 ballast_pool_events(struct ballast_pool *pool, enum ballast_pool_event event);
 
 void ballast_pool_watch(const struct ballast_pool_watcher *watcher);
@@ -255,9 +255,10 @@ static inline bool ballast_pool_holds_back(struct ballast_pool *pool,
 
 /* May a VM take a frame now? */
 static inline bool ballast_pool_lets(struct ballast_pool *pool,
-				     const atomic_long_t *excess_pages)
+				     const atomic_long_t *excess_pages,
+				     unsigned long reserve)
 {
-	return ballast_pool_has_room(pool) && !ballast_pool_holds_back(pool, excess_pages);
+	return ballast_pool_has_room(pool, reserve) && !ballast_pool_holds_back(pool, excess_pages);
 }
 
 static inline unsigned long ballast_pool_used_pages(struct ballast_pool *pool)

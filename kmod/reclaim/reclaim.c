@@ -23,7 +23,6 @@
 #include "../store/store.h"
 #include "reclaim.h"
 
-#define FRUITLESS_MAX	64U			/* rounds; then it is stuck */
 #define STUCK_WAIT	msecs_to_jiffies(200)
 #define TO_LIMIT_WAIT	(30 * HZ)
 
@@ -88,28 +87,36 @@ static void report_stuck(struct ballast_reclaim *reclaim)
 static bool work(struct ballast_reclaim *reclaim)
 {
 	bool anybody;
-	long wanted = wanted_pages(reclaim, &anybody);
-	unsigned long taken;
+	long wanted = wanted_pages(reclaim, &anybody), taken;
 
 	hold_back(reclaim, wanted && pages_left(reclaim->pool) < (long)reclaim->low_pages);
-	if (!wanted)
+	if (!wanted) {
+		reclaim->fruitless = 0;
 		return false;
+	}
 	taken = ballast_reclaim_round(reclaim, anybody);
-	if (taken) {
+	if (taken > 0) {
 		reclaim->fruitless = 0;
 		reclaim->stuck = false;
 		if (atomic_long_sub_return(taken, &reclaim->asked_pages) < 0)
 			atomic_long_set(&reclaim->asked_pages, 0);
 		return true;
 	}
-	return ++reclaim->fruitless < FRUITLESS_MAX;
+	if (!taken)
+		return true;
+	/* nobody is above his target any more: that was all */
+	if (taken == -ENOENT && !anybody) {
+		atomic_long_set(&reclaim->asked_pages, 0);
+		return false;
+	}
+	return ++reclaim->fruitless < BALLAST_RECLAIM_FRUITLESS_MAX;
 }
 
 static void rest(struct ballast_reclaim *reclaim)
 {
-	if (reclaim->fruitless < FRUITLESS_MAX)
+	if (reclaim->fruitless < BALLAST_RECLAIM_FRUITLESS_MAX)
 		return;
-	reclaim->fruitless = FRUITLESS_MAX / 2;
+	reclaim->fruitless = 0;
 	atomic_long_set(&reclaim->asked_pages, 0);
 	report_stuck(reclaim);
 	hold_back(reclaim, false);
@@ -126,13 +133,16 @@ static int reclaim_thread(void *data)
 	while (!kthread_should_stop()) {
 		wait_event_freezable(reclaim->wait, kthread_should_stop() ||
 				     atomic_read(&reclaim->kicked));
-		atomic_set(&reclaim->kicked, 0);
+		atomic_xchg(&reclaim->kicked, 0);	/* full barrier */
 		while (!kthread_should_stop() && !freezing(current) && work(reclaim)) {
 			wake_up_all(&reclaim->progress);
 			cond_resched();
 		}
 		wake_up_all(&reclaim->progress);
-		rest(reclaim);
+		if (freezing(current))
+			atomic_set(&reclaim->kicked, 1);	/* go on afterwards */
+		else
+			rest(reclaim);
 	}
 	hold_back(reclaim, false);
 	return 0;
@@ -173,14 +183,23 @@ bool ballast_reclaim_can_swap(struct ballast_pool *pool)
 /**
  * ballast_reclaim_ask() - take pages though the pool is not that short
  * @pool: from its VMs above their target
- * @pages: how many; not added to what was asked for before
+ * @pages: how many; in the place of what was asked for before
  */
 void ballast_reclaim_ask(struct ballast_pool *pool, unsigned long pages)
 {
-	if (!pool->reclaim || !pages)
+	if (!pool->reclaim)
 		return;
 	atomic_long_set(&pool->reclaim->asked_pages, pages);
-	kick(pool);
+	if (pages)
+		kick(pool);
+}
+
+/* ballast_reclaim_forget_thresholds() - the size has changed: as by default, until told */
+void ballast_reclaim_forget_thresholds(struct ballast_pool *pool)
+{
+	unsigned long limit = READ_ONCE(pool->limit_pages);
+
+	ballast_reclaim_set_thresholds(pool, limit / 25, limit / 50, limit / 100);
 }
 
 /**
@@ -194,17 +213,21 @@ int ballast_reclaim_to_limit(struct ballast_pool *pool)
 {
 	struct ballast_reclaim *reclaim = pool->reclaim;
 	unsigned int seen;
-	long left;
+	long left = 1, over;
 
 	if (!reclaim)
 		return -EBUSY;
 	seen = READ_ONCE(reclaim->stuck_times);
-	kick(pool);
-	left = wait_event_interruptible_timeout(reclaim->progress,
-						pages_left(pool) >= 0 ||
-						READ_ONCE(reclaim->stuck_times) != seen,
-						TO_LIMIT_WAIT);
-	if (pages_left(pool) >= 0)
+	/* as long as it gets on */
+	while ((over = -pages_left(pool)) > 0 && left > 0 &&
+	       READ_ONCE(reclaim->stuck_times) == seen) {
+		kick(pool);
+		left = wait_event_interruptible_timeout(reclaim->progress,
+							-pages_left(pool) < over ||
+							READ_ONCE(reclaim->stuck_times) != seen,
+							TO_LIMIT_WAIT);
+	}
+	if (over <= 0)
 		return 0;
 	return left < 0 ? -EINTR : -EBUSY;
 }
@@ -228,10 +251,10 @@ bool ballast_reclaim_makes_room(struct ballast_pool *pool)
 	seen = READ_ONCE(reclaim->stuck_times);
 	kick(pool);
 	return wait_event_interruptible_timeout(reclaim->progress,
-						ballast_pool_has_room(pool) ||
+						ballast_pool_has_room(pool, 0) ||
 						READ_ONCE(reclaim->stuck_times) != seen,
 						TO_LIMIT_WAIT) > 0 &&
-	       ballast_pool_has_room(pool);
+	       ballast_pool_has_room(pool, 0);
 }
 
 /**
@@ -242,7 +265,6 @@ bool ballast_reclaim_makes_room(struct ballast_pool *pool)
  */
 int ballast_reclaim_add_pool(struct ballast_pool *pool)
 {
-	unsigned long limit = pool->limit_pages;
 	struct ballast_reclaim *reclaim;
 
 	if (!pool->store->codec && !pool->store->swap)
@@ -262,8 +284,7 @@ int ballast_reclaim_add_pool(struct ballast_pool *pool)
 		return err;
 	}
 	pool->reclaim = reclaim;
-	/* until the engine's first tick: as by default */
-	ballast_reclaim_set_thresholds(pool, limit / 25, limit / 50, limit / 100);
+	ballast_reclaim_forget_thresholds(pool);
 	pool->need_memory = kick;
 	wake_up_process(reclaim->task);
 	return 0;

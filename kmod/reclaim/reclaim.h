@@ -9,6 +9,18 @@
 #include "../memory/map.h"
 #include "../memory/pool.h"
 
+#define BALLAST_RECLAIM_FRUITLESS_MAX	64U	/* rounds in a row; then it is stuck */
+
+/**
+ * struct ballast_round - what the thread is at
+ * @victims: slots of one block
+ * @spared: pages that were passed over because they had just come
+ */
+struct ballast_round {
+	DECLARE_BITMAP(victims, BALLAST_BLOCK_SLOTS);
+	unsigned int spared;
+};
+
 /**
  * struct ballast_reclaim - a pool's reclaim thread
  * @pool: whose
@@ -24,6 +36,7 @@
  * @fruitless: rounds in a row that took nothing; the thread's
  * @stuck: there was nothing to take, and that was said; the thread's
  * @stuck_times: how often there was nothing to take
+ * @round: the thread's
  * @random: to choose victims; the thread's
  *
  * The thresholds are single words, written by the engine.
@@ -42,6 +55,7 @@ struct ballast_reclaim {
 	unsigned int fruitless;
 	bool stuck;
 	unsigned int stuck_times;
+	struct ballast_round round;
 	struct rnd_state random;
 };
 
@@ -49,12 +63,13 @@ int ballast_reclaim_add_pool(struct ballast_pool *pool);
 void ballast_reclaim_remove_pool(struct ballast_pool *pool);
 void ballast_reclaim_set_thresholds(struct ballast_pool *pool, u64 soft_pages,
 				    u64 hard_pages, u64 low_pages);
+void ballast_reclaim_forget_thresholds(struct ballast_pool *pool);
 bool ballast_reclaim_can_swap(struct ballast_pool *pool);
 void ballast_reclaim_ask(struct ballast_pool *pool, unsigned long pages);
 bool ballast_reclaim_makes_room(struct ballast_pool *pool);
 int ballast_reclaim_to_limit(struct ballast_pool *pool);
 
 /* victim.c */
-unsigned long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody);
+long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody);
 
 #endif /* BALLAST_RECLAIM_RECLAIM_H */

@@ -24,6 +24,7 @@
 #include "reclaim.h"
 
 #define ROUND_PAGES	BALLAST_SWAP_BATCH
+#define BLOCKS_MAX	16	/* to look at for them */
 
 static u32 below(struct ballast_reclaim *reclaim, u32 end)
 {
@@ -66,21 +67,6 @@ static struct ballast_map *draw_map(struct ballast_reclaim *reclaim, bool anybod
 	return drawn;
 }
 
-/* Some block of the file; in an SRCU section, the inode is kept. */
-static struct ballast_block *draw_block(struct ballast_reclaim *reclaim,
-					struct ballast_map *map)
-{
-	unsigned long blocks = (i_size_read(map->inode) >> (BALLAST_BLOCK_SHIFT + PAGE_SHIFT)) + 1;
-	unsigned long index = below(reclaim, min(blocks, (unsigned long)U32_MAX));
-	struct ballast_block *block;
-
-	block = xa_find(&map->blocks, &index, ULONG_MAX, XA_PRESENT);
-	if (block)
-		return block;
-	index = 0;
-	return xa_find(&map->blocks, &index, ULONG_MAX, XA_PRESENT);
-}
-
 /* Spared once: whoever came since we last passed.  The slot is locked. */
 static bool is_spared(struct ballast_reclaim *reclaim, struct ballast_slot *slot)
 {
@@ -91,15 +77,18 @@ static bool is_spared(struct ballast_reclaim *reclaim, struct ballast_slot *slot
 	return true;
 }
 
-static bool may_take(struct ballast_reclaim *reclaim, struct ballast_slot *slot)
+static bool may_take(struct ballast_reclaim *reclaim, struct ballast_slot *slot,
+		     struct ballast_round *round)
 {
-	bool may;
+	bool may = false;
 
 	if (ballast_word_state(ballast_slot_peek(slot)) != BALLAST_PRIVATE ||
 	    !ballast_slot_trylock(slot))
 		return false;
-	may = ballast_word_state(ballast_slot_peek(slot)) == BALLAST_PRIVATE &&
-	      !is_spared(reclaim, slot);
+	if (ballast_word_state(ballast_slot_peek(slot)) == BALLAST_PRIVATE) {
+		may = !is_spared(reclaim, slot);
+		round->spared += !may;
+	}
 	ballast_slot_unlock(slot);
 	return may;
 }
@@ -109,23 +98,45 @@ static bool may_take(struct ballast_reclaim *reclaim, struct ballast_slot *slot)
  * that each slot comes once.  Returns how many.
  */
 static unsigned int choose(struct ballast_reclaim *reclaim, struct ballast_block *block,
-			   unsigned long *victims)
+			   struct ballast_round *round)
 {
 	u32 at = below(reclaim, BALLAST_BLOCK_SLOTS);
 	u32 step = below(reclaim, BALLAST_BLOCK_SLOTS) | 1;
 	unsigned int i, count = 0;
 	struct ballast_slot slot;
 
-	bitmap_zero(victims, BALLAST_BLOCK_SLOTS);
+	bitmap_zero(round->victims, BALLAST_BLOCK_SLOTS);
 	for (i = 0; i < BALLAST_BLOCK_SLOTS && count < ROUND_PAGES; i++) {
 		at = (at + step) & (BALLAST_BLOCK_SLOTS - 1);
 		ballast_slot_init(&slot, block, (block->index << BALLAST_BLOCK_SHIFT) + at);
-		if (!may_take(reclaim, &slot))
+		if (!may_take(reclaim, &slot, round))
 			continue;
-		__set_bit(at, victims);
+		__set_bit(at, round->victims);
 		count++;
 	}
 	return count;
+}
+
+/*
+ * A block of the file with victims in it, from one drawn by lot on; NULL if there is
+ * none within BLOCKS_MAX.  Under map->scan_lock, in an SRCU section.
+ */
+static struct ballast_block *find_victims(struct ballast_reclaim *reclaim,
+					  struct ballast_map *map,
+					  struct ballast_round *round)
+{
+	unsigned long blocks = (i_size_read(map->inode) >> (BALLAST_BLOCK_SHIFT + PAGE_SHIFT)) + 1;
+	unsigned long index = below(reclaim, min(blocks, (unsigned long)U32_MAX));
+	struct ballast_block *block;
+	unsigned int looks;
+
+	for (looks = 0; looks < BLOCKS_MAX; looks++) {
+		block = xa_find(&map->blocks, &index, ULONG_MAX, XA_PRESENT);
+		if (block && choose(reclaim, block, round))
+			return block;
+		index = block ? index + 1 : 0;
+	}
+	return NULL;
 }
 
 /* Returns true if the page is in the store now. */
@@ -159,64 +170,80 @@ static unsigned int store_victims(struct ballast_block *block, const unsigned lo
 	return stored;
 }
 
-/* Bring the file's compressed pages below their ceiling; false if that cannot be. */
-static bool make_room(struct ballast_map *map)
+/* The file's compressed pages take as much as they may: there is no room for more. */
+static bool is_over(struct ballast_map *map)
 {
-	while (ballast_store_is_over(map))
-		if (!ballast_store_write(map, ROUND_PAGES))
-			return false;
-	return true;
+	bool over;
+
+	mutex_lock(&map->scan_lock);
+	over = !map->dead && ballast_store_is_over(map);
+	mutex_unlock(&map->scan_lock);
+	return over;
 }
 
-/* What the block's victims come to: pages shared, zero or stored. */
+/* What the victims of one block come to: pages shared, zero or stored. */
 static unsigned int take_from_block(struct ballast_reclaim *reclaim,
-				    struct ballast_map *map)
+				    struct ballast_map *map, struct ballast_round *round)
 {
-	DECLARE_BITMAP(victims, BALLAST_BLOCK_SLOTS);
 	struct ballast_block *block;
 	unsigned int taken = 0;
 	int srcu;
 
 	srcu = ballast_map_enter();
 	mutex_lock(&map->scan_lock);
-	block = map->dead ? NULL : draw_block(reclaim, map);
-	if (block && !choose(reclaim, block, victims))
-		block = NULL;
+	block = map->dead ? NULL : find_victims(reclaim, map, round);
 	mutex_unlock(&map->scan_lock);
-	if (block)
-		taken = ballast_sharing_try(block, victims);
-	mutex_lock(&map->scan_lock);
-	if (block && !map->dead && make_room(map))
-		taken += store_victims(block, victims);
-	mutex_unlock(&map->scan_lock);
+	if (block) {
+		taken = ballast_sharing_try(block, round->victims);
+		mutex_lock(&map->scan_lock);
+		if (!map->dead)
+			taken += store_victims(block, round->victims);
+		mutex_unlock(&map->scan_lock);
+	}
 	ballast_map_leave(srcu);
 	return taken;
+}
+
+/* Nothing of ours is held while pages are written: the swap file may be slow. */
+static unsigned long work_on(struct ballast_reclaim *reclaim, struct ballast_map *map,
+			     struct ballast_round *round)
+{
+	unsigned long taken = 0, moved;
+
+	moved = is_over(map) ? ballast_store_write(map, 2 * ROUND_PAGES) : 0;
+	if (!is_over(map))
+		taken = take_from_block(reclaim, map, round);
+	/* frames on their way to the swap file are in memory until they are there */
+	moved += ballast_store_write(map, taken || moved ? 0 : ROUND_PAGES);
+	return taken ?: moved;
 }
 
 /**
  * ballast_reclaim_round() - take some pages of some file
  * @reclaim: of the pool
- * @anybody: if no file has more than its target, of any
+ * @anybody: if no file has more than its target, or nothing could be taken of those
+ *	that have for a while, of any
  *
  * Context: the pool's reclaim thread.
- * Return: how many pages were taken; 0: bad luck, or nothing is left to take.
+ * Return: how many pages were taken; 0: none, but some will be less spared next time;
+ * -EBUSY: bad luck, or nothing is left to take; -ENOENT: no file is to be taken from.
  */
-unsigned long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody)
+long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody)
 {
-	struct ballast_map *map = draw_map(reclaim, false);
-	unsigned long taken, moved;
+	bool in_vain = reclaim->fruitless >= BALLAST_RECLAIM_FRUITLESS_MAX / 2;
+	struct ballast_round *round = &reclaim->round;
+	struct ballast_map *map;
+	long taken;
 
+	map = anybody && in_vain ? NULL : draw_map(reclaim, false);
 	if (!map && anybody)
 		map = draw_map(reclaim, true);
 	if (!map)
-		return 0;
-	taken = take_from_block(reclaim, map);
-	/* frames on their way to the swap file are in memory until they are there */
-	moved = ballast_store_write(map, taken ? 0 : ROUND_PAGES);
-	if (!taken)
-		taken = moved;
+		return -ENOENT;
+	round->spared = 0;
+	taken = work_on(reclaim, map, round);
 	if (taken && atomic_long_sub_return(taken, &map->excess_pages) < 0)
 		atomic_long_set(&map->excess_pages, 0);
 	ballast_map_put(map);
-	return taken;
+	return taken || round->spared ? taken : -EBUSY;
 }

@@ -41,6 +41,8 @@ static int break_slot(struct ballast_slot *slot, bool everything)
 	if (ballast_word_state(ballast_slot_peek(slot)) != BALLAST_SHARED)
 		return 0;
 	spare = ballast_frame_alloc(map->pool, BALLAST_FRAME_COPY);
+	if (IS_ERR(spare))
+		spare = NULL;	/* a last sharer needs none */
 	word = ballast_slot_lock(slot);
 	if (ballast_word_state(word) == BALLAST_SHARED &&
 	    (everything || !allowed(map, ballast_word_frame(word),

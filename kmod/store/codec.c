@@ -8,9 +8,10 @@
  *
  * One user at a time compresses: the pool's reclaim thread, in a workspace that is the
  * codec's.  Anybody decompresses, on any CPU, with preemption disabled (an object of
- * zsmalloc is mapped so), hence without sleeping.  zstd needs a hundred KiB and more
- * for that, in which nothing is kept from one page to the next.  So all pools share one
- * workspace per CPU, made with the first zstd codec and freed with the last.
+ * zsmalloc is mapped so), hence without sleeping.  zstd needs memory for that, 94 KiB
+ * on 6.12 and above 128 KiB on 6.1, in which nothing is kept from one page to the next.
+ * So all pools share one workspace per CPU, made with the first zstd codec and freed
+ * with the last.
  *
  * None of the formats has a checksum.  They notice most of what is not theirs and
  * never write outside of the page, but content that was changed may decompress to

@@ -29,8 +29,9 @@
 #define CEILING_BP	1000	/* of a file's size: ESX's 10 % */
 #define ENTRIES_RESERVE	BALLAST_SWAP_BATCH
 /*
- * For reclaim: no direct reclaim, which would come back to us; the host's reserves
- * are opened by the caller (memalloc_noreclaim_save()), for little and to free more.
+ * For reclaim: no direct reclaim, which would come back to us.  The host's reserves are
+ * opened to zsmalloc by the caller (memalloc_noreclaim_save()), for little and to free
+ * more; entries have a reserve of their own.
  */
 #define STORE_GFP	(__GFP_KSWAPD_RECLAIM | __GFP_NOWARN)
 
@@ -47,22 +48,24 @@ void ballast_store_exit(void)
 	kmem_cache_destroy(entry_cache);
 }
 
-/*
- * Make the pool's account what the store takes.  Two at a time may leave it as the
- * earlier saw it; the next change puts that right, and nothing is charged twice.
- */
+/* Make the pool's account what the store takes. */
 static void settle(struct ballast_store *store)
 {
-	size_t entries = atomic_long_read(&store->entries_nr) * sizeof(struct ballast_stored);
-	long now = DIV_ROUND_UP(entries, PAGE_SIZE), before;
+	unsigned long now, before;
+	size_t entries;
 
+	spin_lock(&store->charge_lock);
+	entries = atomic_long_read(&store->entries_nr) * sizeof(struct ballast_stored);
+	now = DIV_ROUND_UP(entries, PAGE_SIZE);
 	if (store->zs)
 		now += zs_get_total_pages(store->zs);
-	before = atomic_long_xchg(&store->charged_pages, now);
+	before = store->charged_pages;
+	WRITE_ONCE(store->charged_pages, now);
 	if (now > before)
 		ballast_pool_charge_over(store->pool, now - before);
 	else if (now < before)
 		ballast_pool_uncharge(store->pool, before - now);
+	spin_unlock(&store->charge_lock);
 }
 
 static void free_entry(struct ballast_store *store, struct ballast_stored *entry)
@@ -86,10 +89,12 @@ static void enlist(struct ballast_slot *slot, struct ballast_stored *entry)
 
 	entry->block = slot->block;
 	entry->index = slot->pgoff & (BALLAST_BLOCK_SLOTS - 1);
+	INIT_LIST_HEAD(&entry->node);
 	spin_lock(&map->stored_lock);
 	if (entry->length == PAGE_SIZE) {
 		list_add_tail(&entry->node, &map->unwritten);
-	} else {
+	} else if (entry->length) {
+		/* one repeated word takes less here than anywhere */
 		list_add_tail(&entry->node, &map->stored);
 		map->stored_bytes += entry->length;
 	}
@@ -218,6 +223,7 @@ int ballast_store_put(struct ballast_slot *slot)
 		if (store->swap)
 			ballast_pool_count(store->pool, BALLAST_EVENT_SWAP_FULL);
 		free_entry(store, entry);
+		settle(store);
 		return err;
 	}
 	enlist(slot, entry);
@@ -315,7 +321,7 @@ static struct page *take_back(struct ballast_slot *slot, struct ballast_stored *
 	ballast_frame_adopt(ballast_slot_pool(slot), frame);
 	ballast_slot_unstore(slot, frame);
 	ballast_store_drop(slot->block->map, entry);
-	return frame;
+	return ballast_frame_is_poisoned(frame) ? ERR_PTR(-EHWPOISON) : frame;
 }
 
 static struct page *load(struct ballast_slot *slot, struct page **spare)
@@ -360,12 +366,13 @@ static const struct ballast_store_ops store_ops = {
 
 static int alloc_codec(struct ballast_store *store, int kind)
 {
+	static atomic_t made;	/* two pools may have one name for a moment */
 	struct ballast_codec *codec = ballast_codec_create(kind);
 
 	if (IS_ERR(codec))
 		return PTR_ERR(codec);
 	store->codec = codec;
-	snprintf(store->name, sizeof(store->name), "ballast-%s", store->pool->name);
+	snprintf(store->name, sizeof(store->name), "ballast-%d", atomic_inc_return(&made));
 	store->zs = zs_create_pool(store->name);
 	return store->zs ? 0 : -ENOMEM;
 }
@@ -410,6 +417,7 @@ int ballast_store_add_pool(struct ballast_pool *pool, int codec,
 		pool->admission = 1;
 	}
 	store->batch.store = store;
+	spin_lock_init(&store->charge_lock);
 	store->ceiling_bp = CEILING_BP;
 	store->retry_writes = jiffies;
 	store->scratch = kmalloc(PAGE_SIZE, GFP_KERNEL);
@@ -433,7 +441,7 @@ void ballast_store_remove_pool(struct ballast_pool *pool)
 		return;
 	pool->store = NULL;
 	WARN_ON_ONCE(atomic_long_read(&store->entries_nr));
-	ballast_pool_uncharge(pool, atomic_long_xchg(&store->charged_pages, 0));
+	ballast_pool_uncharge(pool, store->charged_pages);
 	if (store->zs)
 		zs_destroy_pool(store->zs);
 	if (store->codec)

@@ -89,6 +89,7 @@ struct ballast_batch {
  * @name: of @zs
  * @entries: struct ballast_stored, with some in reserve: to reclaim takes one
  * @entries_nr: how many there are
+ * @charge_lock: for @charged_pages, innermost but for the pool's wait queue
  * @charged_pages: what the store takes, as charged to the pool
  * @unwritten_nr: frames that wait to be written
  * @ceiling_bp: how much of a file's size its compressed pages may take
@@ -102,10 +103,11 @@ struct ballast_store {
 	struct ballast_codec *codec;
 	struct ballast_swap *swap;
 	struct zs_pool *zs;
-	char name[BALLAST_POOL_NAME_MAX + 16];
+	char name[32];
 	mempool_t *entries;
 	atomic_long_t entries_nr;
-	atomic_long_t charged_pages;
+	spinlock_t charge_lock;
+	unsigned long charged_pages;
 	atomic_long_t unwritten_nr;
 	u32 ceiling_bp;
 	unsigned long retry_writes;
