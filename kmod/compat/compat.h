@@ -12,6 +12,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/shrinker.h>
 
 #ifdef CONFIG_PREEMPT_RT
 #error "The tracepoint of KVM's faults wakes a thread, which a PREEMPT_RT kernel does not allow there"
@@ -105,6 +106,62 @@ static inline void ballast_range_init(struct mmu_notifier_range *range,
 	mmu_notifier_range_init(range, MMU_NOTIFY_CLEAR, 0, mm, start, end);
 #endif
 	range->flags |= MMU_NOTIFIER_RANGE_BLOCKABLE;
+}
+
+/* 6.7: shrinkers are allocated by the kernel, and have room for a pointer of ours. */
+struct ballast_shrinker {
+#ifdef BALLAST_HAVE_SHRINKER_ALLOC
+	struct shrinker *it;
+#else
+	struct shrinker it;
+	void *data;
+#endif
+};
+
+typedef unsigned long ballast_shrink_fn(struct shrinker *shrinker,
+					struct shrink_control *sc);
+
+static inline void *ballast_shrinker_data(struct shrinker *shrinker)
+{
+#ifdef BALLAST_HAVE_SHRINKER_ALLOC
+	return shrinker->private_data;
+#else
+	return container_of(shrinker, struct ballast_shrinker, it)->data;
+#endif
+}
+
+static inline int ballast_shrinker_add(struct ballast_shrinker *shrinker,
+				       ballast_shrink_fn *count, ballast_shrink_fn *scan,
+				       int seeks, void *data)
+{
+#ifdef BALLAST_HAVE_SHRINKER_ALLOC
+	shrinker->it = shrinker_alloc(0, "ballast");
+	if (!shrinker->it)
+		return -ENOMEM;
+	shrinker->it->count_objects = count;
+	shrinker->it->scan_objects = scan;
+	shrinker->it->seeks = seeks;
+	shrinker->it->private_data = data;
+	shrinker_register(shrinker->it);
+	return 0;
+#else
+	shrinker->data = data;
+	shrinker->it = (struct shrinker) {
+		.count_objects = count,
+		.scan_objects = scan,
+		.seeks = seeks,
+	};
+	return register_shrinker(&shrinker->it, "ballast");
+#endif
+}
+
+static inline void ballast_shrinker_remove(struct ballast_shrinker *shrinker)
+{
+#ifdef BALLAST_HAVE_SHRINKER_ALLOC
+	shrinker_free(shrinker->it);
+#else
+	unregister_shrinker(&shrinker->it);
+#endif
 }
 
 #endif /* BALLAST_COMPAT_H */

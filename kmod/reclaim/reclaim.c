@@ -45,15 +45,17 @@ static long wanted_pages(struct ballast_reclaim *reclaim, bool *anybody)
 {
 	long free = pages_left(reclaim->pool);
 	long asked = atomic_long_read(&reclaim->asked_pages);
+	long host = atomic_long_read(&reclaim->host_pages);
 
 	if (free < (long)READ_ONCE(reclaim->hard_pages))
 		reclaim->striving = true;
 	else if (free >= (long)READ_ONCE(reclaim->soft_pages))
 		reclaim->striving = false;
-	*anybody = reclaim->striving;
+	*anybody = reclaim->striving || host > 0;
+	asked = max3(asked, host, 0L);
 	if (reclaim->striving)
 		return max3(asked, (long)READ_ONCE(reclaim->soft_pages) - free, 1L);
-	return max(asked, 0L);
+	return asked;
 }
 
 static void hold_back(struct ballast_reclaim *reclaim, bool hold)
@@ -75,12 +77,18 @@ static void report_stuck(struct ballast_reclaim *reclaim)
 	WRITE_ONCE(reclaim->stuck_times, reclaim->stuck_times + 1);
 	if (reclaim->stuck)
 		return;
-	reclaim->stuck = true;
+	WRITE_ONCE(reclaim->stuck, true);
 	pr_warn_ratelimited("ballast: pool %s: %ld pages free, and nothing can be taken: %s\n",
 			    reclaim->pool->name, pages_left(reclaim->pool),
 			    !store->swap ? "it has no swap file" :
 			    !ballast_store_swap_free(store) ? "its swap file is full" :
 			    "pages are in use");
+}
+
+static void take_off(atomic_long_t *pages, long taken)
+{
+	if (atomic_long_sub_return(taken, pages) < 0)
+		atomic_long_set(pages, 0);
 }
 
 /* One round; false if there is no more to be done now. */
@@ -97,9 +105,10 @@ static bool work(struct ballast_reclaim *reclaim)
 	taken = ballast_reclaim_round(reclaim, anybody);
 	if (taken > 0) {
 		reclaim->fruitless = 0;
-		reclaim->stuck = false;
-		if (atomic_long_sub_return(taken, &reclaim->asked_pages) < 0)
-			atomic_long_set(&reclaim->asked_pages, 0);
+		WRITE_ONCE(reclaim->stuck, false);
+		WRITE_ONCE(reclaim->taken_pages, reclaim->taken_pages + taken);
+		take_off(&reclaim->asked_pages, taken);
+		take_off(&reclaim->host_pages, taken);
 		return true;
 	}
 	if (!taken)
@@ -118,6 +127,7 @@ static void rest(struct ballast_reclaim *reclaim)
 		return;
 	reclaim->fruitless = 0;
 	atomic_long_set(&reclaim->asked_pages, 0);
+	atomic_long_set(&reclaim->host_pages, 0);
 	report_stuck(reclaim);
 	hold_back(reclaim, false);
 	wake_up_all(&reclaim->progress);
@@ -194,6 +204,19 @@ void ballast_reclaim_ask(struct ballast_pool *pool, unsigned long pages)
 		kick(pool);
 }
 
+/**
+ * ballast_reclaim_ask_for_host() - the host is short of memory
+ * @pool: which has some
+ * @pages: how many more
+ *
+ * Context: any that may wake somebody.
+ */
+void ballast_reclaim_ask_for_host(struct ballast_pool *pool, unsigned long pages)
+{
+	atomic_long_add(pages, &pool->reclaim->host_pages);
+	kick(pool);
+}
+
 /* ballast_reclaim_forget_thresholds() - the size has changed: as by default, until told */
 void ballast_reclaim_forget_thresholds(struct ballast_pool *pool)
 {
@@ -266,6 +289,7 @@ bool ballast_reclaim_makes_room(struct ballast_pool *pool)
 int ballast_reclaim_add_pool(struct ballast_pool *pool)
 {
 	struct ballast_reclaim *reclaim;
+	int err;
 
 	if (!pool->store->codec && !pool->store->swap)
 		return 0;
@@ -277,17 +301,24 @@ int ballast_reclaim_add_pool(struct ballast_pool *pool)
 	init_waitqueue_head(&reclaim->progress);
 	prandom_seed_state(&reclaim->random, get_random_u64());
 	reclaim->task = kthread_create(reclaim_thread, reclaim, "ballast_reclaim");
-	if (IS_ERR(reclaim->task)) {
-		int err = PTR_ERR(reclaim->task);
-
-		kfree(reclaim);
-		return err;
-	}
+	err = PTR_ERR_OR_ZERO(reclaim->task);
+	if (err)
+		goto free;
 	pool->reclaim = reclaim;
+	err = ballast_reclaim_add_shrinker(reclaim);
+	if (err)
+		goto stop;
 	ballast_reclaim_forget_thresholds(pool);
 	pool->need_memory = kick;
 	wake_up_process(reclaim->task);
 	return 0;
+
+stop:
+	pool->reclaim = NULL;
+	kthread_stop(reclaim->task);
+free:
+	kfree(reclaim);
+	return err;
 }
 
 /* ballast_reclaim_remove_pool() - its files are gone, or it was never published */
@@ -298,6 +329,7 @@ void ballast_reclaim_remove_pool(struct ballast_pool *pool)
 	if (!reclaim)
 		return;
 	pool->need_memory = NULL;
+	ballast_reclaim_remove_shrinker(reclaim);
 	kthread_stop(reclaim->task);
 	pool->reclaim = NULL;
 	kfree(reclaim);

@@ -29,6 +29,8 @@ struct ballast_round {
  * @progress: woken when it has done something, or could not
  * @kicked: there may be something to do
  * @asked_pages: to be taken from VMs above their target, whatever is free
+ * @host_pages: to be taken because the host is short, from whomever
+ * @taken_pages: taken in all
  * @low_pages: free pages below which VMs above their target are held back
  * @hard_pages: below which it sets to work
  * @soft_pages: at which it stops
@@ -37,6 +39,7 @@ struct ballast_round {
  * @stuck: there was nothing to take, and that was said; the thread's
  * @stuck_times: how often there was nothing to take
  * @round: the thread's
+ * @shrinker: by which the host asks
  * @random: to choose victims; the thread's
  *
  * The thresholds are single words, written by the engine.
@@ -48,6 +51,8 @@ struct ballast_reclaim {
 	wait_queue_head_t progress;
 	atomic_t kicked;
 	atomic_long_t asked_pages;
+	atomic_long_t host_pages;
+	unsigned long taken_pages;
 	unsigned long low_pages;
 	unsigned long hard_pages;
 	unsigned long soft_pages;
@@ -56,6 +61,7 @@ struct ballast_reclaim {
 	bool stuck;
 	unsigned int stuck_times;
 	struct ballast_round round;
+	struct ballast_shrinker shrinker;
 	struct rnd_state random;
 };
 
@@ -66,8 +72,13 @@ void ballast_reclaim_set_thresholds(struct ballast_pool *pool, u64 soft_pages,
 void ballast_reclaim_forget_thresholds(struct ballast_pool *pool);
 bool ballast_reclaim_can_swap(struct ballast_pool *pool);
 void ballast_reclaim_ask(struct ballast_pool *pool, unsigned long pages);
+void ballast_reclaim_ask_for_host(struct ballast_pool *pool, unsigned long pages);
 bool ballast_reclaim_makes_room(struct ballast_pool *pool);
 int ballast_reclaim_to_limit(struct ballast_pool *pool);
+
+/* shrink.c */
+int ballast_reclaim_add_shrinker(struct ballast_reclaim *reclaim);
+void ballast_reclaim_remove_shrinker(struct ballast_reclaim *reclaim);
 
 /* victim.c */
 long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody);

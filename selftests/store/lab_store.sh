@@ -358,6 +358,74 @@ shared_before_stored()
 	empty_pool p
 }
 
+# The host has next to nothing left: a pool that is not short itself gives some.
+host_is_short()
+{
+	trap test_end EXIT
+	local hog=$work/hog min_free
+	[ -z "${BALLAST_LAB_DEBUG:-}" ] || skip "on the stock kernels"
+	pool_mount p 400m off compress=lz4
+	mapper_start a "$work/p/a" 80000
+	mapper a write 0 "$soft+80000"
+	expect "compressed with room" "$(pool p compressed_bytes)" 0
+	mkdir -p "$hog"
+	mount -t tmpfs -o size=95% hog "$hog"
+	# the kernel asks before it is too late
+	min_free=$(attribute /proc/sys/vm/min_free_kbytes)
+	echo 65536 >/proc/sys/vm/min_free_kbytes
+	# a little more each time, until the host is short enough to ask
+	while [ "$(pool p compressed_bytes)" -lt $((16 * mib)) ]; do
+		[ "$(du -sm "$hog" | cut -f 1)" -lt 3300 ] || { echo "the host was left alone"
+			grep -E "MemFree|MemAvail" /proc/meminfo; umount "$hog"; return 1; }
+		dd if=/dev/zero bs=1M count=$(($(available_mib) > 400 ? 200 : 8)) \
+			status=none >>"$hog/memory" || { umount "$hog"; return 1; }
+	done
+	umount "$hog"
+	rmdir "$hog"
+	echo "$min_free" >/proc/sys/vm/min_free_kbytes
+	mapper a check 0 "$soft+80000"
+	mapper_stop a
+	empty_pool p
+}
+
+available_mib()
+{
+	awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo
+}
+
+# What cannot be promised is refused, with what is missing.
+admission()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make 17)
+	pool_mount p 16m off "swap=$disk"
+	expect admission "$(pool p admission)" 1
+	# 16 MiB less 4 % that stay free, and 17 less the header
+	truncate -s 16m "$work/p/a"
+	expect promised_bytes "$(pool p promised_bytes)" $((16 * mib))
+	says "No space left" truncate_file "$work/p/b" $((17 * mib))
+	dmesg | tail -n 3 | grep -q "pool p: no room for a file of 17 MiB: [0-9]* bytes .* missing"
+	truncate -s "$(pool p admissible_bytes)" "$work/p/b"
+	expect admissible_bytes "$(pool p admissible_bytes)" 0
+	says "No space left" truncate_file "$work/p/b" $((33 * mib))
+	says "No space left" dd if=/dev/zero of="$work/p/c" bs=4096 count=1 status=none
+	says "No space left" fallocate -l 4096 "$work/p/c"
+	rm "$work/p/b"
+	fallocate -l $((4 * mib)) "$work/p/c"
+	expect promised_bytes "$(pool p promised_bytes)" $((20 * mib))
+	echo 0 >"$root/pools/p/admission"
+	truncate -s 1t "$work/p/c"
+	rm "$work/p/a" "$work/p/c"
+	expect promised_bytes "$(pool p promised_bytes)" 0
+	empty_pool p
+}
+
+truncate_file()
+{
+	truncate -s "$2" "$1"
+}
+
 bad_options()
 {
 	trap test_end EXIT
@@ -388,7 +456,8 @@ sharing_stop
 for test in lz4_keeps_content zstd_keeps_content lzo_keeps_content \
 	same_filled_pages_take_no_store swap_keeps_content a_file_on_ext4_serves_as_swap \
 	ceiling read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
-	writes_fail reads_fail remount_smaller shared_before_stored bad_options; do
+	writes_fail reads_fail remount_smaller shared_before_stored \
+	admission host_is_short bad_options; do
 	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
 	ktap_run "$test" "$test"
 done
