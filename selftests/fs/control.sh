@@ -124,7 +124,7 @@ test_sysfs_read_only_files()
 	local path others
 	mount_pool readonly size=8m
 	touch $work/readonly/file
-	find $sys -type f | grep -Ev "/sharing/(${tunables// /|})$|/(policy|sampling)/|/host/limit_bytes$" \
+	find $sys -type f | grep -Ev "/sharing/(${tunables// /|})$|/(policy|sampling)/|/host/limit_bytes$|/pools/[^/]*/(admission|compressed_max_bp)$" \
 		>$work/scratch/read-only
 	others=$(xargs stat -c %a <$work/scratch/read-only | sort -u)
 	equal "$others" 444 "modes of files that are not tunables"

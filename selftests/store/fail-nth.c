@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every allocation of a system call fails, one after the other.
+ *
+ *   fail-nth mount DIRECTORY OPTIONS	mount -t ballastfs, and unmount what was mounted
+ *   fail-nth remount DIRECTORY OPTIONS
+ *   fail-nth create DIRECTORY		make a file, and remove it
+ *   fail-nth touch FILE PAGES		each page through a mapping, from its last on
+ *   fail-nth read FILE PAGES		read()
+ *   fail-nth write FILE PAGES		write() what is there
+ *
+ * Repeats it with the first allocation failing, then the second, and so on, until a
+ * call makes fewer than that.  Prints how many failed, and how many calls in spite of
+ * that had success.  Needs a kernel with fault injection, set up by lab_faults.sh.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#define PAGE	4096UL
+#define MOST	2000
+
+static const char *path, *options;
+static unsigned long pages;
+static int nth_fd, fd = -1;
+static char *memory;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "fail-nth: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void arm(int nth)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d", nth);
+
+	if (pwrite(nth_fd, text, n, 0) != n)
+		die("fail-nth");
+}
+
+/* Did the allocation fail that was to? */
+static int disarm(void)
+{
+	char text[16] = "";
+
+	if (pread(nth_fd, text, sizeof(text) - 1, 0) <= 0)
+		die("fail-nth");
+	arm(0);
+	return atoi(text) == 0;
+}
+
+static int do_mount(void)
+{
+	return mount("none", path, "ballastfs", 0, options);
+}
+
+static void undo_mount(void)
+{
+	if (umount(path))
+		die("umount");
+}
+
+static int do_remount(void)
+{
+	return mount("none", path, "ballastfs", MS_REMOUNT, options);
+}
+
+static char new_file[300];
+
+static int do_create(void)
+{
+	int new_fd = open(new_file, O_RDWR | O_CREAT | O_EXCL, 0600);
+
+	if (new_fd < 0)
+		return -1;
+	close(new_fd);
+	return 0;
+}
+
+static void undo_create(void)
+{
+	if (unlink(new_file))
+		die("unlink");
+}
+
+static int do_touch(void)
+{
+	static unsigned long page;
+	volatile char *byte;
+
+	page = page ? page - 1 : pages - 1;
+	byte = memory + page * PAGE;
+	*byte = *byte;
+	return 0;
+}
+
+static int do_read(void)
+{
+	static char buffer[16 * PAGE];
+	static unsigned long page;
+
+	page = (page + 16) % (pages - 15);
+	return pread(fd, buffer, sizeof(buffer), page * PAGE) == (ssize_t)sizeof(buffer) ? 0 : -1;
+}
+
+/* What cannot be read is not written. */
+static int do_write(void)
+{
+	static unsigned long page;
+	char buffer[PAGE];
+
+	page = (page + 1) % pages;
+	memcpy(buffer, memory + page * PAGE, PAGE);
+	return pwrite(fd, buffer, PAGE, page * PAGE) == (ssize_t)PAGE ? 0 : -1;
+}
+
+static void nothing(void)
+{
+}
+
+static const struct {
+	const char *name;
+	int (*call)(void);
+	void (*undo)(void);
+	int rounds;	/* after the last failure: calls differ in what they allocate */
+} actions[] = {
+	{ "mount", do_mount, undo_mount, 1 },
+	{ "remount", do_remount, nothing, 1 },
+	{ "create", do_create, undo_create, 1 },
+	{ "touch", do_touch, nothing, 64 },
+	{ "read", do_read, nothing, 64 },
+	{ "write", do_write, nothing, 64 },
+};
+
+static void open_memory(void)
+{
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		die(path);
+	memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		die("mmap");
+}
+
+static void run(unsigned int a)
+{
+	int nth, failed, injected = 0, quiet = 0, succeeded = 0;
+
+	for (nth = 1; nth < MOST && quiet < actions[a].rounds; nth++) {
+		int err;
+
+		arm(nth);
+		err = actions[a].call();
+		if (err && errno != ENOMEM && errno != ENOSPC)
+			die(actions[a].name);
+		failed = disarm();
+		injected += failed;
+		quiet = failed ? 0 : quiet + 1;
+		if (!err) {
+			succeeded += failed;
+			actions[a].undo();
+		} else if (!failed) {
+			die("failed without a failing allocation");
+		}
+		/* of small calls each is tried with its first few failing */
+		if (actions[a].rounds > 1 && nth >= 12)
+			nth = 0;
+		if (injected >= MOST)
+			break;
+	}
+	printf("%s: %d allocations failed, %d calls succeeded in spite of it\n",
+	       actions[a].name, injected, succeeded);
+	if (!injected)
+		exit(1);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int a;
+
+	for (a = 0; a < sizeof(actions) / sizeof(actions[0]); a++)
+		if (argc > 2 && !strcmp(argv[1], actions[a].name))
+			break;
+	if (a == sizeof(actions) / sizeof(actions[0]))
+		return 2;
+	path = argv[2];
+	options = argc > 3 ? argv[3] : "";
+	snprintf(new_file, sizeof(new_file), "%s/new", path);
+	if (actions[a].rounds > 1) {
+		pages = strtoul(options, NULL, 10);
+		open_memory();
+	}
+	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
+	if (nth_fd < 0)
+		die("fail-nth");
+	run(a);
+	return 0;
+}

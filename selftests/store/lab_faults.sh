@@ -1,0 +1,127 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Allocations that fail, on the debug kernel: each of a mount and of other calls in turn,
+# and at random those of the reclaim thread.  Nothing is lost, nothing is left behind.
+
+# shellcheck disable=SC2317	# in the whole file: ktap_run calls the functions
+here=$(cd "$(dirname "$0")" && pwd -P)
+# shellcheck source=selftests/vm/ktap.sh
+. "$here/../vm/ktap.sh"
+# shellcheck source=selftests/sharing/lib.sh
+. "$here/../sharing/lib.sh"
+# shellcheck source=selftests/store/devices.sh
+. "$here/devices.sh"
+
+debug=/sys/kernel/debug
+soft=1000000000
+
+test_ended()
+{
+	at_random 0
+	fs_remove
+	disk_remove
+}
+
+# at_random PERCENT: of the allocations of tasks that are to fail
+at_random()
+{
+	local kind
+	for kind in failslab fail_page_alloc; do
+		echo "$1" >$debug/$kind/probability
+	done
+}
+
+set_up()
+{
+	local kind
+	for kind in failslab fail_page_alloc; do
+		echo Y >$debug/$kind/task-filter
+		echo N >$debug/$kind/ignore-gfp-wait
+		echo 1 >$debug/$kind/interval
+		echo -1 >$debug/$kind/times
+		echo 0 >$debug/$kind/space
+		echo 0 >$debug/$kind/verbose
+		echo 0 >$debug/$kind/probability
+	done
+	echo N >$debug/fail_page_alloc/ignore-gfp-highmem
+	echo 0 >$debug/fail_page_alloc/min-order
+}
+
+each_of_a_mount()
+{
+	trap test_end EXIT
+	local disk compressor
+	disk=$(disk_make 16)
+	mkdir -p "$work/p"
+	for compressor in lz4 zstd lzo; do
+		"$work/fail-nth" mount "$work/p" \
+			"size=8m,name=p,compress=$compressor,swap=$disk"
+	done
+	! mountpoint -q "$work/p"
+	expect "mounts left" "$(ls "$root/pools")" host
+	# all is well afterwards
+	pool_mount p 8m off "swap=$disk"
+	"$work/fail-nth" create "$work/p"
+	"$work/fail-nth" remount "$work/p" "size=9m,name=p,sharing=pool,swap=$disk"
+}
+
+each_of_a_touch()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make 64)
+	pool_mount p 8m off "swap=$disk"
+	mapper_start a "$work/p/a" 6000
+	mapper a write 0 1+3000 "$soft+3000"
+	"$work/fail-nth" touch "$work/p/a" 6000
+	"$work/fail-nth" read "$work/p/a" 6000
+	"$work/fail-nth" write "$work/p/a" 6000
+	mapper a check 0 1+3000 "$soft+3000"
+	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	rm "$work/p/a"
+	expect used_bytes "$(pool p used_bytes)" 0
+	expect swap_free_bytes "$(pool p swap_free_bytes)" "$(pool p swap_size_bytes)"
+}
+
+some_of_reclaim()
+{
+	trap test_end EXIT
+	local disk thread percent
+	disk=$(disk_make 64)
+	sharing run 1
+	pool_mount p 8m pool "swap=$disk"
+	mapper_start a "$work/p/a" 6000
+	for thread in $(pgrep ballast_reclaim) $(pgrep ballast_share); do
+		echo 1 >"/proc/$thread/make-it-fail"
+	done
+	for percent in 10 50 90; do
+		at_random $percent
+		mapper a write 0 "$percent"1+3000 "$((soft + percent))+3000"
+		mapper a check 0 "$percent"1+3000 "$((soft + percent))+3000"
+	done
+	at_random 0
+	mapper a check 0 901+3000 "$((soft + 90))+3000"
+	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	rm "$work/p/a"
+	expect used_bytes "$(pool p used_bytes)" 0
+	expect swap_free_bytes "$(pool p swap_free_bytes)" "$(pool p swap_size_bytes)"
+}
+
+ktap_suite "store, allocations failing"
+mountpoint -q $debug || mount -t debugfs none $debug
+if [ ! -d $debug/failslab ]; then
+	echo "1..0 # SKIP on the stock kernels, which cannot have allocations fail"
+	exit 4
+fi
+lib_start
+sharing_stop
+build "$here/fail-nth.c" || exit 1
+set_up
+for test in each_of_a_mount each_of_a_touch some_of_reclaim; do
+	ktap_run "$test" "$test"
+done
+ktap_run "module unloads" lib_end
+ktap_end
