@@ -413,12 +413,24 @@ void ballast_sample_forget(struct ballast_guest *guest)
 	replace(guest, NULL);
 }
 
+static void spare_touched(struct ballast_vm *vm, const struct ballast_samples *set)
+{
+	unsigned long i;
+
+	if (!set || !vm->ranges_nr)
+		return;
+	for_each_set_bit(i, set->bitmap, set->count)
+		ballast_usage_spare(vm, set->sample[i].hva);
+}
+
 static void end(struct ballast_vm *vm)
 {
 	struct ballast_guest *guest;
 
-	list_for_each_entry(guest, &vm->guests, node)
+	list_for_each_entry(guest, &vm->guests, node) {
 		unwatch(vm, guest);
+		spare_touched(vm, samples_of(guest));
+	}
 	ballast_estimate_end(&vm->estimate, touched(vm));
 	list_for_each_entry(guest, &vm->guests, node)
 		replace(guest, NULL);

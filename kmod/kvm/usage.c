@@ -10,6 +10,7 @@
 #include <linux/hugetlb.h>
 #include <linux/sched/mm.h>
 
+#include "../memory/slot.h"
 #include "slots.h"
 #include "vm.h"
 
@@ -46,6 +47,7 @@ static u64 generation_of(struct ballast_vm *vm)
 
 static void forget_maps(struct ballast_vm *vm)
 {
+	vm->ranges_nr = 0;
 	while (vm->maps_nr) {
 		vm->maps_nr--;
 		atomic_long_set(&vm->maps[vm->maps_nr]->excess_pages, 0);
@@ -74,6 +76,43 @@ static void add_map(struct ballast_vm *vm, struct ballast_map *map)
 	vm->maps[vm->maps_nr++] = map;
 }
 
+static void note_range(struct ballast_vm *vm, struct ballast_map *map,
+		      const struct kvm_memory_slot *slot, const struct vm_area_struct *vma)
+{
+	if (vm->ranges_nr == BALLAST_VM_RANGES_MAX)
+		return;
+	vm->ranges[vm->ranges_nr++] = (struct ballast_vm_range) {
+		.hva = slot->userspace_addr,
+		.pages = slot->npages,
+		.pgoff = vma->vm_pgoff + ((slot->userspace_addr - vma->vm_start) >> PAGE_SHIFT),
+		.map = map,
+	};
+}
+
+/**
+ * ballast_usage_spare() - a page of the VM was touched: reclaim passes it over once
+ * @vm: which
+ * @hva: where its VMM has the page
+ *
+ * If the VMM has mapped something else there since, another page is spared.
+ *
+ * Context: the engine, under ballast_vms_lock.
+ */
+void ballast_usage_spare(struct ballast_vm *vm, unsigned long hva)
+{
+	const struct ballast_vm_range *range;
+	unsigned int i;
+
+	for (i = 0; i < vm->ranges_nr; i++) {
+		range = &vm->ranges[i];
+		if (hva < range->hva || (hva - range->hva) >> PAGE_SHIFT >= range->pages)
+			continue;
+		ballast_map_spare(range->map,
+				  range->pgoff + ((hva - range->hva) >> PAGE_SHIFT));
+		return;
+	}
+}
+
 /* Which file a memslot's memory is in, or that it is a device's. */
 static void look_at_slot(struct ballast_vm *vm, struct ballast_guest *guest,
 			 const struct kvm_memory_slot *slot)
@@ -91,6 +130,8 @@ static void look_at_slot(struct ballast_vm *vm, struct ballast_guest *guest,
 	map = vma->vm_file ? ballast_map_of_file(vma->vm_file) : NULL;
 	if (map)
 		add_map(vm, map);
+	if (map && has_map(vm, map))
+		note_range(vm, map, slot, vma);
 }
 
 static void find_maps_of(struct ballast_vm *vm, struct ballast_guest *guest)

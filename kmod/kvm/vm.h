@@ -23,6 +23,7 @@ struct mm_struct;
 #define BALLAST_SHARES_MAX	1000000000U
 #define BALLAST_SHARES_PER_MIB	10		/* ESX's "normal" */
 #define BALLAST_VM_MAPS_MAX	8		/* files one VM's memory may be */
+#define BALLAST_VM_RANGES_MAX	16	/* memslots on files of ours */
 #define BALLAST_SAMPLES_MAX	1000
 #define BALLAST_DEVICE_SLOTS_MAX 32
 
@@ -177,6 +178,20 @@ struct ballast_vm_activity {
 };
 
 /**
+ * struct ballast_vm_range - where a memslot's memory is in a file
+ * @hva: its first address in the VMM
+ * @pages: how many
+ * @pgoff: its first page in the file
+ * @map: the file's memory, one of the VM's
+ */
+struct ballast_vm_range {
+	unsigned long hva;
+	u64 pages;
+	pgoff_t pgoff;
+	struct ballast_map *map;
+};
+
+/**
  * struct ballast_vm - one process with KVM VMs
  * @node: in the list of VMs, under ballast_vms_lock
  * @mm: its memory, by mm_count: may be empty already
@@ -190,6 +205,8 @@ struct ballast_vm_activity {
  *	A reference
  * @maps: files of @pool that its memory lies in; references
  * @maps_nr: how many
+ * @ranges: memslots on @maps
+ * @ranges_nr: how many
  * @generation: sum of the memslot generations when @pool and @maps were found
  * @settings: single words, written by sysfs
  * @usage: written by the engine, read without a lock
@@ -221,6 +238,8 @@ struct ballast_vm {
 	struct ballast_pool *pool;
 	struct ballast_map *maps[BALLAST_VM_MAPS_MAX];
 	unsigned int maps_nr;
+	struct ballast_vm_range ranges[BALLAST_VM_RANGES_MAX];
+	unsigned int ranges_nr;
 	u64 generation;
 	struct ballast_vm_settings settings;
 	struct ballast_vm_usage usage;
@@ -266,6 +285,7 @@ void ballast_vm_set_pool(struct ballast_vm *vm, struct ballast_pool *pool);
 /* usage.c */
 void ballast_usage_update(struct ballast_vm *vm);
 void ballast_usage_forget(struct ballast_vm *vm);
+void ballast_usage_spare(struct ballast_vm *vm, unsigned long hva);
 u64 ballast_guest_pages(const struct ballast_guest *guest);
 
 #endif /* BALLAST_KVM_VM_H */

@@ -411,3 +411,27 @@ struct page *ballast_slot_load(struct ballast_slot *slot, struct page **spare)
 {
 	return ballast_slot_pool(slot)->store_ops->load(slot, spare);
 }
+
+/**
+ * ballast_map_spare() - a page is in use: reclaim is to pass it over once
+ * @map: of which
+ * @pgoff: which page; nothing happens if it is not private, or somebody works on it
+ *
+ * Context: process.
+ */
+void ballast_map_spare(struct ballast_map *map, pgoff_t pgoff)
+{
+	int srcu = ballast_map_enter();
+	struct ballast_block *block = ballast_map_block(map, pgoff >> BALLAST_BLOCK_SHIFT);
+	struct ballast_slot slot;
+
+	if (block) {
+		ballast_slot_init(&slot, block, pgoff);
+		if (ballast_slot_trylock(&slot)) {
+			if (ballast_word_state(*slot.word) == BALLAST_PRIVATE)
+				ballast_slot_set_flags(&slot, BALLAST_SLOT_RECENT, true);
+			ballast_slot_unlock(&slot);
+		}
+	}
+	ballast_map_leave(srcu);
+}

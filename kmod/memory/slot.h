@@ -177,6 +177,7 @@ void ballast_slot_swap(struct ballast_slot *slot, u64 stored);
 void ballast_slot_unstore(struct ballast_slot *slot, struct page *frame);
 struct page *ballast_slot_load(struct ballast_slot *slot, struct page **spare);
 
+void ballast_map_spare(struct ballast_map *map, pgoff_t pgoff);
 void ballast_frame_unshare(struct ballast_pool *pool, struct page *frame);
 
 #endif /* BALLAST_MEMORY_SLOT_H */

@@ -135,9 +135,9 @@ static const struct {
 	{ "mount", do_mount, undo_mount, 1 },
 	{ "remount", do_remount, nothing, 1 },
 	{ "create", do_create, undo_create, 1 },
-	{ "touch", do_touch, nothing, 64 },
-	{ "read", do_read, nothing, 64 },
-	{ "write", do_write, nothing, 64 },
+	{ "touch", do_touch, nothing, 3000 },
+	{ "read", do_read, nothing, 3000 },
+	{ "write", do_write, nothing, 3000 },
 };
 
 static void open_memory(void)

@@ -291,7 +291,7 @@ echo "tax     active bp: idle, busy   formula MiB: idle, busy   has MiB: idle, b
 : >"$notes"
 modprobe ballast
 mkdir -p $dir
-mount -t ballastfs -o size=${pool_mib}m,sharing=off,name=fig7 none $dir
+mount -t ballastfs -o size=${pool_mib}m,sharing=off,compress=off,name=fig7 none $dir
 knob policy/balance_period_ms 1000
 knob sampling/period_ms 3000
 "$tools/ballastd" -v -v --config /tmp/ballastd.conf 2>/tmp/ballastd.log 3>&- &

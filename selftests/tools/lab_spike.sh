@@ -152,7 +152,7 @@ END
 : >"$measured"
 module_load
 mkdir -p "$dir"
-mount -t ballastfs -o size=$((2 * memory + 16))m,sharing=off,name=spike none "$dir"
+mount -t ballastfs -o size=$((2 * memory + 16))m,sharing=off,compress=off,name=spike none "$dir"
 knob policy/tax_bp 0
 ktap_suite spike
 ktap_plan 4
