@@ -53,6 +53,7 @@ static struct task_struct *scan_task;
 /* Under run_lock for writing. */
 static DEFINE_MUTEX(run_lock);
 static int run = BALLAST_RUN_SCAN;
+static unsigned int run_writes;
 static atomic_t kicks;
 /* Pools with a sharing mode other than off. */
 static atomic_t sharing_pools;
@@ -320,16 +321,22 @@ static void sleep_ms(unsigned long ms, int seen)
 					     msecs_to_jiffies(ms) ?: 1);
 }
 
-/* The pass is over: sleep until the next one may start. */
+/*
+ * The pass is over: sleep until the next one may start.  Stopped and started again it
+ * starts at once, however short the time in between.
+ */
 static void wait_for_pass(void)
 {
+	/* before anybody sees that it is over */
+	unsigned int writes = READ_ONCE(run_writes);
 	s64 rest;
 	int seen;
 
-	WRITE_ONCE(full_scans, full_scans + 1);
+	smp_store_release(&full_scans, full_scans + 1);
 	WRITE_ONCE(pass, pass + 1);
 	/* a kick may have brought another pass_min_ms */
-	while (seen = kicks_seen(), !kthread_should_stop() && may_scan()) {
+	while (seen = kicks_seen(), !kthread_should_stop() && may_scan() &&
+	       READ_ONCE(run_writes) == writes) {
 		rest = READ_ONCE(ballast_sharing_tunables.pass_min_ms) -
 		       ktime_ms_delta(ktime_get(), pass_start);
 		if (rest <= 0)
@@ -414,6 +421,7 @@ int ballast_sharing_set_run(int value)
 		goto unlock;
 	}
 	WRITE_ONCE(run, value == BALLAST_RUN_SCAN ? value : BALLAST_RUN_STOP);
+	WRITE_ONCE(run_writes, run_writes + 1);
 	wait_for_scanner();
 	if (value == BALLAST_RUN_UNSHARE)
 		err = ballast_unshare(NULL, true);
