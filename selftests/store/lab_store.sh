@@ -177,6 +177,7 @@ read_leaves_pages_stored()
 	pool_mount p 16m off "swap=$disk"
 	mapper_start a "$work/p/a" 8192
 	mapper a write 0 1+4096 "$soft+4096"
+	wait_until 20 rests p
 	stored=$(($(pool p swapped_bytes) + $(pool p compressed_bytes)))
 	[ "$stored" -ge $((16 * mib)) ]
 	mapper a pread 0 1+4096 "$soft+4096"
@@ -190,6 +191,12 @@ print(os.lseek(fd, 0, os.SEEK_HOLE))")" $((32 * mib))
 	mapper a check 0 20001+100 101+3996 "$soft+4096"
 	mapper_stop a
 	empty_pool p
+}
+
+# Reclaim has what it wants: the soft threshold is free, or a page less.
+rests()
+{
+	[ "$(pool "$1" free_bytes)" -ge $(($(pool "$1" size_bytes) / 25 - 4096)) ]
 }
 
 # Holes, ends of file and parts of pages that are stored.
