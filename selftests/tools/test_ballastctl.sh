@@ -40,6 +40,95 @@ test_status_and_list()
 	[ "$(json 'd[1]["size_bytes"]')" = $((128 * mib)) ]
 }
 
+# a pool of this version, beside two VMs
+pool_with_swap()
+{
+	two_vms
+	mkdir "$sysfs/pools/web"
+	local name value
+	while read -r name value; do
+		put "pools/web/$name" "$value"
+	done <<-END
+		state hard
+		size_bytes $((64 * mib))
+		used_bytes $((60 * mib))
+		free_bytes $((4 * mib))
+		vms_available_bytes $((60 * mib))
+		vms_target_bytes $((60 * mib))
+		compress lz4
+		compressed_bytes $((20 * mib))
+		store_bytes $((7 * mib))
+		swapped_bytes $((30 * mib))
+		swap_size_bytes $((100 * mib))
+		swap_free_bytes $((70 * mib))
+		pages_lost 0
+		swap_full 0
+		swap_write_errors 0
+		held_back 3
+		reclaim_stuck 0
+		admission 1
+		promised_bytes $((110 * mib))
+		admissible_bytes $((50 * mib))
+		vms_min_bytes $((16 * mib))
+	END
+	vm_set "$web" pool web
+	echo $((20 * mib)) >"$sysfs/vms/$web/compressed_bytes"
+	echo $((30 * mib)) >"$sysfs/vms/$web/swapped_bytes"
+	echo 0 | tee "$sysfs/vms/$db/compressed_bytes" >"$sysfs/vms/$db/swapped_bytes"
+}
+
+test_status_of_compressed_and_swapped()
+{
+	pool_with_swap
+	put pools/web/reclaim_stuck 5
+	put pools/web/pages_lost 2
+	expect 0 "$ballastctl" status
+	said "^host +high +1.00 GiB"
+	said "^web +20.0 MiB +7.00 MiB +30.0 MiB +70.0 MiB +110 MiB +50.0 MiB +5 +2$"
+	said "^web +$web web .* 0 B +0 B +20.0 MiB +30.0 MiB unknown +tax"
+	said "^db +$db host .* 0 B +0 B +0 B +0 B unknown +tax"
+	expect 0 "$ballastctl" --json status
+	[ "$(json 'map { @$_{qw(compress store_bytes swap_free_bytes reclaim_stuck admissible_bytes)} } grep { $_->{name} eq "web" } @{d["pools"]}')" = "lz4 $((7 * mib)) $((70 * mib)) 5 $((50 * mib))" ]
+	[ "$(json 'd["vms"][1]["swapped_bytes"], scalar grep { exists $_->{compress} } @{d["pools"]}')" = "$((30 * mib)) 1" ]
+	expect 0 "$ballastctl" explain web
+	said "20.0 MiB is compressed and 30.0 MiB in the swap file"
+	expect 0 "$ballastctl" --json explain web
+	[ "$(json 'd["compressed_bytes"]')" = $((20 * mib)) ]
+	expect 0 "$ballastctl" explain db
+	if grep -q "swap file" "$work/said"; then
+		return 1
+	fi
+	# nobody is refused, nothing is swapped
+	put pools/web/admission 0
+	put pools/web/swap_size_bytes 0
+	expect 0 "$ballastctl" status
+	said "^web +20.0 MiB +7.00 MiB +30.0 MiB +- +110 MiB +- +5 +2$"
+}
+
+# a module of abi_version 2: not a word of what it does not know
+test_an_older_module()
+{
+	good_host
+	put abi_version 2
+	mkdir "$sysfs/pools/web"
+	put pools/web/state high
+	put pools/web/size_bytes $((64 * mib))
+	qemu_start vm
+	vm_add "$qemu_pid"
+	vm_set "$qemu_pid" balloon_state ok
+	expect 0 "$ballastctl" status
+	if grep -qE "COMPRESSED|SWAP|LOST" "$work/said"; then
+		return 1
+	fi
+	expect 0 "$ballastctl" --json status
+	[ "$(json 'exists d["vms"][0]{swapped_bytes} ? 1 : 0, scalar grep { exists $_->{admission} } @{d["pools"]}')" = "0 0" ]
+	expect 0 "$ballastctl" --connect nonsense:///x doctor
+	said "^ok +abi +version 2, of the 3 that these tools know"
+	if grep -qE "^[a-z]+ +pool " "$work/said"; then
+		return 1
+	fi
+}
+
 test_set()
 {
 	two_vms
@@ -164,6 +253,11 @@ test_without_the_module()
 good_host()
 {
 	scene
+	host_files
+}
+
+host_files()
+{
 	mkdir -p "$work"/host/{etc/libvirt,proc/self,sys/module/kvm,sys/kernel/mm/ksm,sys/kernel/security}
 	echo 'memory_backing_dir = "/run/ballast/vms"' >"$work/host/etc/libvirt/qemu.conf"
 	printf '/dev/sda / ext4 rw 0 0\nnone /run/ballast/vms ballastfs rw 0 0\n' >"$work/host/proc/self/mounts"
@@ -248,6 +342,75 @@ test_doctor_finds_what_is_wrong()
 	expect 1 "${doctor[@]}"
 	said "^wrong +module"
 	said "sign-file"
+}
+
+# pool_finds PATTERN FILE VALUE...: doctor says so, and that it is wrong; all well again after FILE VALUE...
+pool_finds()
+{
+	local pattern=$1
+	expect 1 "$ballastctl" --connect nonsense:///x doctor
+	said "^wrong +pool +web: $pattern"
+	shift
+	while [ $# -gt 0 ]; do
+		put "pools/web/$1" "$2"
+		shift 2
+	done
+	expect 0 "$ballastctl" --connect nonsense:///x doctor
+	said "^ok +pool +web: 4.00 MiB free, compress=lz4, swap file 100 MiB"
+}
+
+test_doctor_of_pools()
+{
+	pool_with_swap
+	host_files
+	vm_set "$web" balloon_state ok
+	vm_set "$db" balloon_state ok
+	put pools/web/swap_free_bytes $((9 * mib))
+	pool_finds "of 100 MiB of swap file 9.00 MiB are left" swap_free_bytes $((11 * mib))
+	put pools/web/swap_free_bytes 0
+	pool_finds "the swap file \(100 MiB\) is full" swap_free_bytes $((70 * mib))
+	put pools/web/pages_lost 2
+	pool_finds "2 page\(s\) of guests' memory lost" pages_lost 0
+	put pools/web/swap_write_errors 3
+	pool_finds "3 page\(s\) could not be written" swap_write_errors 0
+	put pools/web/admission 0
+	expect 0 "$ballastctl" --connect nonsense:///x doctor
+	put pools/web/admissible_bytes 0
+	pool_finds "VMs have 110 MiB, all that the pool \(64.0 MiB\) and its swap file" admission 1
+	put pools/web/admission 0
+	put pools/web/swap_size_bytes 0
+	put pools/web/swap_free_bytes 0
+	pool_finds "VMs have 110 MiB, the pool 64.0 MiB and no swap file" \
+		admission 1 swap_size_bytes $((100 * mib)) swap_free_bytes $((70 * mib))
+	# not overcommitted: no swap file is missed
+	put pools/web/promised_bytes $((60 * mib))
+	put pools/web/swap_size_bytes 0
+	expect 0 "$ballastctl" --connect nonsense:///x doctor
+	said "^ok +pool +web: .* swap file none"
+	expect 0 "$ballastctl" --connect nonsense:///x --json doctor
+	[ "$(json 'd["wrong"]')" = 0 ]
+}
+
+# what was stuck once and is no longer is well
+test_doctor_of_stuck_reclaim()
+{
+	local counter=7
+	pool_with_swap
+	host_files
+	vm_set "$web" balloon_state ok
+	vm_set "$db" balloon_state ok
+	put pools/web/reclaim_stuck 7
+	expect 0 "$ballastctl" --connect nonsense:///x doctor
+	(
+		while :; do
+			counter=$((counter + 1))
+			echo "$counter" >"$work/count"
+			mv "$work/count" "$sysfs/pools/web/reclaim_stuck"
+			sleep 0.1
+		done
+	) &
+	expect 1 "$ballastctl" --connect nonsense:///x doctor
+	said "^wrong +pool +web: memory is short and nothing can be taken"
 }
 
 test_adopt_shows_and_checks()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Adopting a domain and releasing it is as if nothing had been; metadata.
- * tools: lib/domain_xml.c lib/settings.c lib/number.c
+ * tools: lib/domain_xml.c lib/xml.c lib/settings.c lib/number.c
  * libraries: xml2
  */
 #include "unit.h"

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../lib/domain_xml.h"
+#include "../lib/mounts.h"
 #include "../lib/virt.h"
 #include "ctl.h"
 
@@ -124,16 +125,17 @@ static int with_domain(const struct ctl *ctl, const char *name, change_fn change
 /* Would a file of libvirt's lie where it should? */
 static int check_mount(const struct ctl *ctl)
 {
-	char backing[512] = "", first[512];
+	struct ballast_mount on, first;
+	char backing[512] = "";
 
 	if (ctl->force)
 		return CTL_OK;
-	if (host_memory_backing_dir(backing, sizeof(backing))) {
-		host_first_ballastfs(first, sizeof(first));
+	if (ballast_memory_backing_dir(backing, sizeof(backing))) {
+		ballast_mount_first(&first);
 		complain("libvirt's memory_backing_dir is not set: guest memory would lie on "
 			 "disk.  In /etc/libvirt/qemu.conf: memory_backing_dir = \"%s\", then "
 			 "systemctl restart libvirtd (or --force)",
-			 ctl->mount ? ctl->mount : *first ? first : "/run/ballast/vms");
+			 ctl->mount ? ctl->mount : *first.directory ? first.directory : "/run/ballast/vms");
 		return CTL_FAILED;
 	}
 	if (ctl->mount && strcmp(ctl->mount, backing)) {
@@ -141,7 +143,7 @@ static int check_mount(const struct ctl *ctl)
 			 "(/etc/libvirt/qemu.conf)", backing, ctl->mount);
 		return CTL_FAILED;
 	}
-	if (!host_is_ballastfs(backing)) {
+	if (ballast_mount_find(backing, &on)) {
 		complain("%s is not on a ballastfs: mount -t ballastfs -o size=50%% none %s "
 			 "(or --force)", backing, backing);
 		return CTL_FAILED;

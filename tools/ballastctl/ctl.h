@@ -41,7 +41,8 @@ struct ctl {
  * struct vm_view - a VM as sysfs shows it at a moment
  *
  * Fields have the names of their files.  @name is the guest's (-name), or the
- * process's if that says none.
+ * process's if that says none.  @has_store: the module knows compressed and
+ * swapped memory (abi_version 3).
  */
 struct vm_view {
 	pid_t pid;
@@ -54,15 +55,25 @@ struct vm_view {
 	uint64_t running, shares, min_bytes, max_bytes, tax_bp, floor_bytes;
 	uint64_t balloon_bytes, active_bp, active_error_bp, target_bytes;
 	uint64_t balloon_target_bytes;
+	bool has_store;
+	uint64_t compressed_bytes, swapped_bytes;
 };
 
 /**
  * struct pool_view - a pool as sysfs shows it at a moment
+ *
+ * Fields have the names of their files.  @has_store: it is a mount, of a module that
+ * knows what comes after it (abi_version 3).
  */
 struct pool_view {
 	char name[64];
 	char state[16];
 	uint64_t size_bytes, used_bytes, free_bytes, vms_available_bytes, vms_target_bytes;
+	bool has_store;
+	char compress[16];
+	uint64_t compressed_bytes, store_bytes, swapped_bytes, swap_size_bytes;
+	uint64_t swap_free_bytes, pages_lost, swap_full, swap_write_errors, held_back;
+	uint64_t reclaim_stuck, admission, promised_bytes, admissible_bytes, vms_min_bytes;
 };
 
 /* view.c */
@@ -88,9 +99,16 @@ int ctl_release(struct ctl *ctl, int argc, char **argv);
 int ctl_record(struct ctl *ctl, int argc, char **argv);
 int ctl_doctor(struct ctl *ctl, int argc, char **argv);
 
-/* hostfacts.c */
-int host_memory_backing_dir(char *directory, size_t room);
-bool host_is_ballastfs(const char *directory);
-int host_first_ballastfs(char *directory, size_t room);
+/* doctor.c, for those that examine */
+enum verdict { WELL, WRONG, UNSEEN };
+struct doctor;
+const struct ctl *doctor_ctl(const struct doctor *doctor);
+int doctor_wrong(const struct doctor *doctor);
+void doctor_find(struct doctor *doctor, const char *what, enum verdict verdict,
+		 const char *mend, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* doctor_pools.c */
+void doctor_examine_pools(struct doctor *doctor);
 
 #endif /* BALLASTCTL_CTL_H */

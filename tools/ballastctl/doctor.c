@@ -19,10 +19,12 @@
 
 #include "../lib/domain_xml.h"
 #include "../lib/host.h"
+#include "../lib/mounts.h"
 #include "../lib/virt.h"
 #include "ctl.h"
 
-enum verdict { WELL, WRONG, UNSEEN };
+/* the version that has VMs: without them there is nothing to manage */
+#define ABI_LEAST	2
 
 struct doctor {
 	const struct ctl *ctl;
@@ -30,9 +32,20 @@ struct doctor {
 	int wrong;
 };
 
-/* @mend: a command, or NULL; then what is found, in words. */
-__attribute__((format(printf, 5, 6)))
-static void find(struct doctor *doctor, const char *what, enum verdict verdict,
+/* doctor_ctl() - the options */
+const struct ctl *doctor_ctl(const struct doctor *doctor)
+{
+	return doctor->ctl;
+}
+
+/* doctor_wrong() - how much was found wrong so far */
+int doctor_wrong(const struct doctor *doctor)
+{
+	return doctor->wrong;
+}
+
+/* doctor_find() - @mend: a command, or NULL; then what is found, in words */
+void doctor_find(struct doctor *doctor, const char *what, enum verdict verdict,
 		 const char *mend, const char *format, ...)
 {
 	static const char *const words[] = { "ok", "wrong", "unknown" };
@@ -75,20 +88,23 @@ static void examine_module(struct doctor *doctor)
 	uint64_t version;
 
 	if (!module_is_there(doctor)) {
-		find(doctor, "module", WRONG, "modprobe ballast", "it is not loaded");
+		doctor_find(doctor, "module", WRONG, "modprobe ballast", "it is not loaded");
 		return;
 	}
-	find(doctor, "module", WELL, NULL, "loaded");
+	doctor_find(doctor, "module", WELL, NULL, "loaded");
 	if (ballast_sysfs_read_u64(&doctor->ctl->sysfs, "abi_version", &version))
-		find(doctor, "abi", WRONG, "make install && modprobe -r ballast && modprobe ballast",
-		     "the module does not tell its version");
-	else if (version < BALLAST_ABI_VERSION ||
-		 !ballast_sysfs_present(&doctor->ctl->sysfs))
-		find(doctor, "abi", WRONG, "make install && modprobe -r ballast && modprobe ballast",
-		     "the module (version %" PRIu64 ") is older than these tools (%d)", version,
-		     BALLAST_ABI_VERSION);
+		doctor_find(doctor, "abi", WRONG, "make install && modprobe -r ballast && modprobe ballast",
+			    "the module does not tell its version");
+	else if (version < ABI_LEAST || !ballast_sysfs_present(&doctor->ctl->sysfs))
+		doctor_find(doctor, "abi", WRONG, "make install && modprobe -r ballast && modprobe ballast",
+			    "the module (version %" PRIu64 ") is older than these tools (%d)", version,
+			    BALLAST_ABI_VERSION);
+	else if (version < BALLAST_ABI_VERSION)
+		doctor_find(doctor, "abi", WELL, NULL,
+			    "version %" PRIu64 ", of the %d that these tools know", version,
+			    BALLAST_ABI_VERSION);
 	else
-		find(doctor, "abi", WELL, NULL, "version %" PRIu64, version);
+		doctor_find(doctor, "abi", WELL, NULL, "version %" PRIu64, version);
 }
 
 static void examine_mode(struct doctor *doctor)
@@ -96,8 +112,8 @@ static void examine_mode(struct doctor *doctor)
 	char mode[BALLAST_VALUE_MAX];
 
 	if (!ballast_sysfs_read(&doctor->ctl->sysfs, "policy/mode", mode))
-		find(doctor, "mode", WELL, NULL, "%s%s", mode, strcmp(mode, "observe") ? "" :
-		     ": targets are computed, nothing is moved");
+		doctor_find(doctor, "mode", WELL, NULL, "%s%s", mode, strcmp(mode, "observe") ? "" :
+			    ": targets are computed, nothing is moved");
 }
 
 static bool file_has_line(const char *path, const char *word)
@@ -120,49 +136,50 @@ static bool file_has_line(const char *path, const char *word)
 static void examine_kvm(struct doctor *doctor)
 {
 	if (!host_has("/sys/module/kvm")) {
-		find(doctor, "kvm", WRONG, "modprobe -a kvm_intel kvm_amd",
-		     "KVM is not there: no VM, and nothing to measure");
+		doctor_find(doctor, "kvm", WRONG, "modprobe -a kvm_intel kvm_amd",
+			    "KVM is not there: no VM, and nothing to measure");
 		return;
 	}
 	if (!file_has_line("/proc/kallsyms", "kvm_page_fault"))
-		find(doctor, "kvm", WRONG, "apt-get install linux-image-amd64",
-		     "this kernel's KVM lacks the tracepoint kvm_page_fault: idle memory "
-		     "cannot be measured");
+		doctor_find(doctor, "kvm", WRONG, "apt-get install linux-image-amd64",
+			    "this kernel's KVM lacks the tracepoint kvm_page_fault: idle memory "
+			    "cannot be measured");
 	else
-		find(doctor, "kvm", WELL, NULL, "loaded, with the tracepoint kvm_page_fault");
+		doctor_find(doctor, "kvm", WELL, NULL, "loaded, with the tracepoint kvm_page_fault");
 }
 
 static void examine_mount(struct doctor *doctor)
 {
-	char directory[512];
+	struct ballast_mount mount;
 
-	if (host_first_ballastfs(directory, sizeof(directory)))
-		find(doctor, "mount", WRONG, "mkdir -p /run/ballast/vms && mount -t ballastfs "
-		     "-o size=50% none /run/ballast/vms",
-		     "no ballastfs is mounted: VMs are measured and ballooned, nothing is shared");
+	if (ballast_mount_first(&mount))
+		doctor_find(doctor, "mount", WRONG, "mkdir -p /run/ballast/vms && mount -t ballastfs "
+			    "-o size=50% none /run/ballast/vms",
+			    "no ballastfs is mounted: VMs are measured and ballooned, nothing is shared");
 	else
-		find(doctor, "mount", WELL, NULL, "ballastfs at %s", directory);
+		doctor_find(doctor, "mount", WELL, NULL, "ballastfs at %s", mount.directory);
 }
 
 static void examine_backing(struct doctor *doctor)
 {
-	char directory[512] = "", mend[1200], mount[512];
-	int err = host_memory_backing_dir(directory, sizeof(directory));
+	char directory[512] = "", mend[1200];
+	struct ballast_mount on, first;
+	int err = ballast_memory_backing_dir(directory, sizeof(directory));
 
-	if (host_first_ballastfs(mount, sizeof(mount)))
-		snprintf(mount, sizeof(mount), "/run/ballast/vms");
+	ballast_mount_first(&first);
 	snprintf(mend, sizeof(mend), "echo 'memory_backing_dir = \"%s\"' >>/etc/libvirt/qemu.conf "
-		 "&& systemctl restart libvirtd", mount);
+		 "&& systemctl restart libvirtd",
+		 *first.directory ? first.directory : "/run/ballast/vms");
 	if (err && err != -ENODATA)
-		find(doctor, "libvirt", UNSEEN, NULL, "no /etc/libvirt/qemu.conf to read");
+		doctor_find(doctor, "libvirt", UNSEEN, NULL, "no /etc/libvirt/qemu.conf to read");
 	else if (err)
-		find(doctor, "libvirt", WRONG, mend,
-		     "memory_backing_dir is not set: adopted domains' memory would lie on disk");
-	else if (!host_is_ballastfs(directory))
-		find(doctor, "libvirt", WRONG, mend,
-		     "memory_backing_dir %s is not on a ballastfs", directory);
+		doctor_find(doctor, "libvirt", WRONG, mend,
+			    "memory_backing_dir is not set: adopted domains' memory would lie on disk");
+	else if (ballast_mount_find(directory, &on))
+		doctor_find(doctor, "libvirt", WRONG, mend,
+			    "memory_backing_dir %s is not on a ballastfs", directory);
 	else
-		find(doctor, "libvirt", WELL, NULL, "memory_backing_dir is %s", directory);
+		doctor_find(doctor, "libvirt", WELL, NULL, "memory_backing_dir is %s", directory);
 }
 
 static void examine_period(struct doctor *doctor, virDomainPtr domain)
@@ -173,12 +190,12 @@ static void examine_period(struct doctor *doctor, virDomainPtr domain)
 
 	snprintf(mend, sizeof(mend), "virsh dommemstat %s --period 10 --live", name);
 	if (xml && !ballast_xml_has_balloon(xml))
-		find(doctor, "stats", WRONG, "virsh edit DOMAIN  # <memballoon model='virtio'/>",
-		     "%s has no balloon device", name);
+		doctor_find(doctor, "stats", WRONG, "virsh edit DOMAIN  # <memballoon model='virtio'/>",
+			    "%s has no balloon device", name);
 	else if (xml && !period)
-		find(doctor, "stats", WRONG, mend, "%s sends no statistics", name);
+		doctor_find(doctor, "stats", WRONG, mend, "%s sends no statistics", name);
 	else if (xml)
-		find(doctor, "stats", WELL, NULL, "%s sends statistics every %u s", name, period);
+		doctor_find(doctor, "stats", WELL, NULL, "%s sends statistics every %u s", name, period);
 	free(xml);
 }
 
@@ -191,8 +208,8 @@ static void examine_domains(struct doctor *doctor)
 	ballast_virt_init();
 	conn = virConnectOpenReadOnly(doctor->ctl->uri);
 	if (!conn) {
-		find(doctor, "stats", UNSEEN, NULL, "libvirt (%s): %s", doctor->ctl->uri,
-		     ballast_virt_error());
+		doctor_find(doctor, "stats", UNSEEN, NULL, "libvirt (%s): %s", doctor->ctl->uri,
+			    ballast_virt_error());
 		return;
 	}
 	count = virConnectListAllDomains(conn, &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
@@ -209,18 +226,18 @@ static void examine_balloon(struct doctor *doctor, const struct vm_view *vm)
 	const char *state = vm->balloon_state;
 
 	if (!strcmp(state, "none"))
-		find(doctor, "balloon", WRONG, "modprobe virtio_balloon  # in the guest",
-		     "%s (%d): no device, or no driver in the guest", vm->name, (int)vm->pid);
+		doctor_find(doctor, "balloon", WRONG, "modprobe virtio_balloon  # in the guest",
+			    "%s (%d): no device, or no driver in the guest", vm->name, (int)vm->pid);
 	else if (!strcmp(state, "stuck") || !strcmp(state, "uncooperative"))
-		find(doctor, "balloon", WRONG,
-		     "modprobe -r virtio_balloon && modprobe virtio_balloon  # in the guest",
-		     "%s (%d): %s, holds %s", vm->name, (int)vm->pid, state,
-		     size_text(vm->balloon_bytes));
+		doctor_find(doctor, "balloon", WRONG,
+			    "modprobe -r virtio_balloon && modprobe virtio_balloon  # in the guest",
+			    "%s (%d): %s, holds %s", vm->name, (int)vm->pid, state,
+			    size_text(vm->balloon_bytes));
 	else if (!strcmp(state, "unknown"))
-		find(doctor, "balloon", UNSEEN, NULL, "%s (%d): nobody has looked yet", vm->name,
-		     (int)vm->pid);
+		doctor_find(doctor, "balloon", UNSEEN, NULL, "%s (%d): nobody has looked yet", vm->name,
+			    (int)vm->pid);
 	else
-		find(doctor, "balloon", WELL, NULL, "%s (%d): %s", vm->name, (int)vm->pid, state);
+		doctor_find(doctor, "balloon", WELL, NULL, "%s (%d): %s", vm->name, (int)vm->pid, state);
 }
 
 static void examine_balloons(struct doctor *doctor)
@@ -239,17 +256,17 @@ static void examine_lockdown(struct doctor *doctor)
 	char text[128];
 
 	if (ballast_host_read("/sys/kernel/security/lockdown", text, sizeof(text)) < 0) {
-		find(doctor, "lockdown", UNSEEN, NULL, "the kernel does not tell");
+		doctor_find(doctor, "lockdown", UNSEEN, NULL, "the kernel does not tell");
 		return;
 	}
 	if (strstr(text, "[none]"))
-		find(doctor, "lockdown", WELL, NULL, "none");
+		doctor_find(doctor, "lockdown", WELL, NULL, "none");
 	else if (module_is_there(doctor))
-		find(doctor, "lockdown", WELL, NULL, "on, and the module is signed");
+		doctor_find(doctor, "lockdown", WELL, NULL, "on, and the module is signed");
 	else
-		find(doctor, "lockdown", WRONG, "/usr/src/linux-headers-$(uname -r)/scripts/sign-file "
-		     "sha256 MOK.priv MOK.der $(modinfo -n ballast)",
-		     "on (Secure Boot): the module must be signed with an enrolled key");
+		doctor_find(doctor, "lockdown", WRONG, "/usr/src/linux-headers-$(uname -r)/scripts/sign-file "
+			    "sha256 MOK.priv MOK.der $(modinfo -n ballast)",
+			    "on (Secure Boot): the module must be signed with an enrolled key");
 }
 
 static void examine_ksm(struct doctor *doctor)
@@ -257,13 +274,13 @@ static void examine_ksm(struct doctor *doctor)
 	char text[16];
 
 	if (ballast_host_read("/sys/kernel/mm/ksm/run", text, sizeof(text)) < 0)
-		find(doctor, "ksm", WELL, NULL, "the kernel has none");
+		doctor_find(doctor, "ksm", WELL, NULL, "the kernel has none");
 	else if (*text == '1')
-		find(doctor, "ksm", WRONG, "systemctl disable --now ksmtuned ksm; "
-		     "echo 2 >/sys/kernel/mm/ksm/run",
-		     "it runs as well: two that merge pages work against each other");
+		doctor_find(doctor, "ksm", WRONG, "systemctl disable --now ksmtuned ksm; "
+			    "echo 2 >/sys/kernel/mm/ksm/run",
+			    "it runs as well: two that merge pages work against each other");
 	else
-		find(doctor, "ksm", WELL, NULL, "does not run");
+		doctor_find(doctor, "ksm", WELL, NULL, "does not run");
 }
 
 static void examine_daemon(struct doctor *doctor)
@@ -276,10 +293,10 @@ static void examine_daemon(struct doctor *doctor)
 		 directory && *directory ? directory : "/run/ballastd");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || !flock(fd, LOCK_SH | LOCK_NB))
-		find(doctor, "ballastd", WRONG, "systemctl enable --now ballastd",
-		     "it does not run: nobody moves balloons");
+		doctor_find(doctor, "ballastd", WRONG, "systemctl enable --now ballastd",
+			    "it does not run: nobody moves balloons");
 	else
-		find(doctor, "ballastd", WELL, NULL, "runs");
+		doctor_find(doctor, "ballastd", WELL, NULL, "runs");
 	if (fd >= 0)
 		close(fd);
 }
@@ -301,6 +318,7 @@ int ctl_doctor(struct ctl *ctl, int argc, char **argv)
 	examine_backing(&doctor);
 	examine_domains(&doctor);
 	examine_balloons(&doctor);
+	doctor_examine_pools(&doctor);
 	examine_lockdown(&doctor);
 	examine_ksm(&doctor);
 	examine_daemon(&doctor);

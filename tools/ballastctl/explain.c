@@ -65,6 +65,10 @@ static void explain(const struct vm_view *vm)
 	printf("%s (process %d), in pool %s, has %s of memory, %s of it in use on the host.\n",
 	       vm->name, (int)vm->pid, vm->pool, size_text(vm->size_bytes),
 	       size_text(vm->resident_bytes));
+	if (vm->compressed_bytes || vm->swapped_bytes)
+		printf("Of the rest %s is compressed and %s in the swap file: to touch it takes "
+		       "longer.\n", size_text(vm->compressed_bytes),
+		       size_text(vm->swapped_bytes));
 	printf("Its target is %s: %s.\n", size_text(vm->target_bytes), vm->reason);
 	puts(sentence_of(vm->reason));
 	printf("Of its memory %.1f %% is active, give or take %.1f; its idle memory is taxed at "

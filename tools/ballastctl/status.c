@@ -75,20 +75,68 @@ static void print_pools(const struct all *all)
 	}
 }
 
+/* What has no frame, and what was promised; of mounts only. */
+static void print_stores(const struct all *all)
+{
+	const struct pool_view *pool;
+	bool head = false;
+	size_t i;
+
+	for (i = 0; i < all->pool_count; i++) {
+		pool = &all->pools[i];
+		if (!pool->has_store)
+			continue;
+		if (!head)
+			printf("\n%-16s %10s %10s %10s %10s %10s %10s %6s %6s\n", "POOL",
+			       "COMPRESSED", "STORE", "SWAPPED", "SWAP FREE", "PROMISED",
+			       "ADMISSIBLE", "STUCK", "LOST");
+		head = true;
+		printf("%-16s %10s %10s %10s %10s %10s %10s %6" PRIu64 " %6" PRIu64 "\n",
+		       pool->name, size_text(pool->compressed_bytes),
+		       size_text(pool->store_bytes), size_text(pool->swapped_bytes),
+		       pool->swap_size_bytes ? size_text(pool->swap_free_bytes) : "-",
+		       size_text(pool->promised_bytes),
+		       pool->admission ? size_text(pool->admissible_bytes) : "-",
+		       pool->reclaim_stuck, pool->pages_lost);
+	}
+}
+
+static bool any_has_store(const struct all *all)
+{
+	size_t i;
+
+	for (i = 0; i < all->vm_count; i++)
+		if (all->vms[i].has_store)
+			return true;
+	return false;
+}
+
+static void print_vm_stores(const struct vm_view *vm)
+{
+	printf(" %10s %9s", vm->has_store ? size_text(vm->compressed_bytes) : "-",
+	       vm->has_store ? size_text(vm->swapped_bytes) : "-");
+}
+
 static void print_vms(const struct all *all)
 {
+	bool stores = any_has_store(all);
 	const struct vm_view *vm;
 	size_t i;
 
-	printf("%-16s %8s %-10s %9s %9s %6s %9s %9s %-13s %s\n", "VM", "PID", "POOL",
-	       "SIZE", "TARGET", "%ACTV", "BALLOON", "TO", "DRIVER", "WHY");
+	printf("%-16s %8s %-10s %9s %9s %6s %9s %9s", "VM", "PID", "POOL", "SIZE", "TARGET",
+	       "%ACTV", "BALLOON", "TO");
+	if (stores)
+		printf(" %10s %9s", "COMPRESSED", "SWAPPED");
+	printf(" %-13s %s\n", "DRIVER", "WHY");
 	for (i = 0; i < all->vm_count; i++) {
 		vm = &all->vms[i];
-		printf("%-16s %8d %-10s %9s %9s %6.1f %9s %9s %-13s %s\n", vm->name,
-		       (int)vm->pid, vm->pool, size_text(vm->size_bytes),
-		       size_text(vm->target_bytes), vm->active_bp / 100.0,
-		       size_text(vm->balloon_bytes), size_text(vm->balloon_target_bytes),
-		       vm->balloon_state, vm->reason);
+		printf("%-16s %8d %-10s %9s %9s %6.1f %9s %9s", vm->name, (int)vm->pid,
+		       vm->pool, size_text(vm->size_bytes), size_text(vm->target_bytes),
+		       vm->active_bp / 100.0, size_text(vm->balloon_bytes),
+		       size_text(vm->balloon_target_bytes));
+		if (stores)
+			print_vm_stores(vm);
+		printf(" %-13s %s\n", vm->balloon_state, vm->reason);
 	}
 	if (!all->vm_count)
 		puts("no VMs");
@@ -113,6 +161,7 @@ int ctl_status(struct ctl *ctl, int argc, char **argv)
 		       *all.mode ? all.mode : "-", all.tax_bp / 100.0,
 		       all.period_ms / 1000.0, all.vm_count, all.vm_count == 1 ? "" : "s");
 		print_pools(&all);
+		print_stores(&all);
 		putchar('\n');
 		print_vms(&all);
 	}

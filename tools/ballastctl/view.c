@@ -16,20 +16,55 @@
 #include "../lib/number.h"
 #include "ctl.h"
 
-static const struct {
+/* Files of a directory, and where they go. */
+struct number {
 	const char *file;
 	size_t offset;
-} vm_numbers[] = {
+};
+
+#define COUNT(array)	(sizeof(array) / sizeof(*(array)))
 #define NUMBER(name)	{ #name, offsetof(struct vm_view, name) }
+static const struct number vm_numbers[] = {
 	NUMBER(size_bytes), NUMBER(resident_bytes), NUMBER(shared_bytes),
 	NUMBER(unreclaimable_bytes), NUMBER(running), NUMBER(shares), NUMBER(min_bytes),
 	NUMBER(max_bytes), NUMBER(tax_bp), NUMBER(floor_bytes), NUMBER(balloon_bytes),
 	NUMBER(active_bp), NUMBER(active_error_bp), NUMBER(target_bytes),
 	NUMBER(balloon_target_bytes),
-#undef NUMBER
 };
+/* since abi_version 3 */
+static const struct number vm_store_numbers[] = {
+	NUMBER(compressed_bytes), NUMBER(swapped_bytes),
+};
+#undef NUMBER
 
-#define NUMBERS	(sizeof(vm_numbers) / sizeof(*vm_numbers))
+#define NUMBER(name)	{ #name, offsetof(struct pool_view, name) }
+static const struct number pool_numbers[] = {
+	NUMBER(size_bytes), NUMBER(used_bytes), NUMBER(free_bytes),
+	NUMBER(vms_available_bytes), NUMBER(vms_target_bytes),
+};
+static const struct number pool_store_numbers[] = {
+	NUMBER(compressed_bytes), NUMBER(store_bytes), NUMBER(swapped_bytes),
+	NUMBER(swap_size_bytes), NUMBER(swap_free_bytes), NUMBER(pages_lost),
+	NUMBER(swap_full), NUMBER(swap_write_errors), NUMBER(held_back),
+	NUMBER(reclaim_stuck), NUMBER(admission), NUMBER(promised_bytes),
+	NUMBER(admissible_bytes), NUMBER(vms_min_bytes),
+};
+#undef NUMBER
+
+static uint64_t *field(void *view, const struct number *number)
+{
+	return (uint64_t *)((char *)view + number->offset);
+}
+
+static void read_vm_numbers(const struct ctl *ctl, struct vm_view *vm,
+			    const struct number *numbers, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		ballast_sysfs_vm_read_u64(&ctl->sysfs, vm->pid, numbers[i].file,
+					  field(vm, &numbers[i]));
+}
 
 static void read_text(const struct ctl *ctl, pid_t pid, const char *file, char *text,
 		      size_t room)
@@ -51,15 +86,16 @@ static void read_text(const struct ctl *ctl, pid_t pid, const char *file, char *
 int view_vm(const struct ctl *ctl, pid_t pid, struct vm_view *vm)
 {
 	struct ballast_cmdline cmdline;
-	size_t i;
+	uint64_t ignored;
 
 	memset(vm, 0, sizeof(*vm));
 	vm->pid = pid;
-	for (i = 0; i < NUMBERS; i++)
-		ballast_sysfs_vm_read_u64(&ctl->sysfs, pid, vm_numbers[i].file,
-					  (uint64_t *)((char *)vm + vm_numbers[i].offset));
+	read_vm_numbers(ctl, vm, vm_numbers, COUNT(vm_numbers));
 	if (!vm->size_bytes)
 		return -ENOENT;
+	vm->has_store = !ballast_sysfs_vm_read_u64(&ctl->sysfs, pid, "swapped_bytes", &ignored);
+	if (vm->has_store)
+		read_vm_numbers(ctl, vm, vm_store_numbers, COUNT(vm_store_numbers));
 	read_text(ctl, pid, "pool", vm->pool, sizeof(vm->pool));
 	read_text(ctl, pid, "reason", vm->reason, sizeof(vm->reason));
 	read_text(ctl, pid, "rho", vm->rho, sizeof(vm->rho));
@@ -130,35 +166,46 @@ int view_vms(const struct ctl *ctl, struct vm_view **vms, size_t *count)
 	return err ? err : all.err;
 }
 
+static int read_pool_text(const struct ctl *ctl, const struct pool_view *pool,
+			  const char *name, char *text, size_t room)
+{
+	char file[160], value[BALLAST_VALUE_MAX];
+	int err;
+
+	snprintf(file, sizeof(file), "pools/%s/%s", pool->name, name);
+	err = ballast_sysfs_read(&ctl->sysfs, file, value);
+	snprintf(text, room, "%s", value);
+	return err;
+}
+
+static void read_pool_numbers(const struct ctl *ctl, struct pool_view *pool,
+			      const struct number *numbers, size_t count)
+{
+	char file[160];
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		snprintf(file, sizeof(file), "pools/%s/%s", pool->name, numbers[i].file);
+		ballast_sysfs_read_u64(&ctl->sysfs, file, field(pool, &numbers[i]));
+	}
+}
+
 static void collect_pool(const char *name, void *context)
 {
-	static const struct {
-		const char *file;
-		size_t offset;
-	} numbers[] = {
-		{ "size_bytes", offsetof(struct pool_view, size_bytes) },
-		{ "used_bytes", offsetof(struct pool_view, used_bytes) },
-		{ "free_bytes", offsetof(struct pool_view, free_bytes) },
-		{ "vms_available_bytes", offsetof(struct pool_view, vms_available_bytes) },
-		{ "vms_target_bytes", offsetof(struct pool_view, vms_target_bytes) },
-	};
 	struct collected *all = context;
 	struct pool_view *pool = next_item(all, sizeof(*pool));
-	char file[160], value[BALLAST_VALUE_MAX];
-	size_t i;
 
 	if (!pool)
 		return;
 	memset(pool, 0, sizeof(*pool));
 	snprintf(pool->name, sizeof(pool->name), "%s", name);
-	for (i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-		snprintf(file, sizeof(file), "pools/%s/%s", name, numbers[i].file);
-		ballast_sysfs_read_u64(&all->ctl->sysfs, file,
-				       (uint64_t *)((char *)pool + numbers[i].offset));
-	}
-	snprintf(file, sizeof(file), "pools/%s/state", name);
-	ballast_sysfs_read(&all->ctl->sysfs, file, value);
-	snprintf(pool->state, sizeof(pool->state), "%s", value);
+	read_pool_numbers(all->ctl, pool, pool_numbers, COUNT(pool_numbers));
+	read_pool_text(all->ctl, pool, "state", pool->state, sizeof(pool->state));
+	pool->has_store = !read_pool_text(all->ctl, pool, "compress", pool->compress,
+					  sizeof(pool->compress));
+	if (pool->has_store)
+		read_pool_numbers(all->ctl, pool, pool_store_numbers,
+				  COUNT(pool_store_numbers));
 	all->count++;
 }
 
@@ -220,36 +267,44 @@ static void add_number(struct json_object *object, const char *key, uint64_t num
 	json_object_object_add(object, key, json_object_new_uint64(number));
 }
 
-/** view_vm_json() - @vm with the names of its files */
+static void add_numbers(struct json_object *object, const void *view,
+			const struct number *numbers, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		add_number(object, numbers[i].file, *field((void *)view, &numbers[i]));
+}
+
+/** view_vm_json() - @vm with the names of its files; those that the module has */
 struct json_object *view_vm_json(const struct vm_view *vm)
 {
 	struct json_object *object = json_object_new_object();
-	size_t i;
 
 	add_number(object, "pid", vm->pid);
 	add_text(object, "name", vm->name);
 	add_text(object, "pool", vm->pool);
-	for (i = 0; i < NUMBERS; i++)
-		add_number(object, vm_numbers[i].file,
-			   *(uint64_t *)((char *)vm + vm_numbers[i].offset));
+	add_numbers(object, vm, vm_numbers, COUNT(vm_numbers));
+	if (vm->has_store)
+		add_numbers(object, vm, vm_store_numbers, COUNT(vm_store_numbers));
 	add_text(object, "rho", vm->rho);
 	add_text(object, "balloon_state", vm->balloon_state);
 	add_text(object, "reason", vm->reason);
 	return object;
 }
 
-/** view_pool_json() - @pool with the names of its files */
+/** view_pool_json() - @pool with the names of its files; those that the module has */
 struct json_object *view_pool_json(const struct pool_view *pool)
 {
 	struct json_object *object = json_object_new_object();
 
 	add_text(object, "name", pool->name);
 	add_text(object, "state", pool->state);
-	add_number(object, "size_bytes", pool->size_bytes);
-	add_number(object, "used_bytes", pool->used_bytes);
-	add_number(object, "free_bytes", pool->free_bytes);
-	add_number(object, "vms_available_bytes", pool->vms_available_bytes);
-	add_number(object, "vms_target_bytes", pool->vms_target_bytes);
+	add_numbers(object, pool, pool_numbers, COUNT(pool_numbers));
+	if (pool->has_store) {
+		add_text(object, "compress", pool->compress);
+		add_numbers(object, pool, pool_store_numbers, COUNT(pool_store_numbers));
+	}
 	return object;
 }
 

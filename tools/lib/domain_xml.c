@@ -13,58 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libxml/parser.h>
-#include <libxml/tree.h>
-
 #include "domain_xml.h"
 #include "number.h"
-
-#define XML_BYTES_MAX	(16 << 20)
-
-static void nothing(void *context, const char *format, ...)
-{
-	(void)context;
-	(void)format;
-}
-
-/* No entities, no network, no words on stderr; blanks are dropped. */
-static xmlDoc *parse(const char *xml)
-{
-	size_t length = strlen(xml);
-
-	xmlSetGenericErrorFunc(NULL, nothing);
-	if (length > XML_BYTES_MAX)
-		return NULL;
-	return xmlReadMemory(xml, (int)length, NULL, NULL,
-			     XML_PARSE_NONET | XML_PARSE_NOBLANKS |
-			     XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-}
-
-static bool is_element(const xmlNode *node, const char *name, const char *namespace)
-{
-	if (node->type != XML_ELEMENT_NODE || xmlStrcmp(node->name, BAD_CAST name))
-		return false;
-	if (!namespace)
-		return !node->ns;
-	return node->ns && !xmlStrcmp(node->ns->href, BAD_CAST namespace);
-}
-
-static xmlNode *child(xmlNode *parent, const char *name, const char *namespace)
-{
-	xmlNode *node;
-
-	for (node = parent ? parent->children : NULL; node; node = node->next)
-		if (is_element(node, name, namespace))
-			return node;
-	return NULL;
-}
-
-static xmlNode *domain_of(xmlDoc *doc)
-{
-	xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
-
-	return root && is_element(root, "domain", NULL) ? root : NULL;
-}
+#include "xml.h"
 
 static int take_attribute(xmlNode *node, const char *name,
 			  struct ballast_settings *settings, char *why, size_t room)
@@ -105,7 +56,7 @@ static int take_settings(xmlNode *node, struct ballast_settings *settings, char 
 int ballast_xml_metadata(const char *xml, struct ballast_settings *settings,
 			 char *why, size_t room)
 {
-	xmlDoc *doc = parse(xml);
+	xmlDoc *doc = xml_parse(xml);
 	xmlNode *node = doc ? xmlDocGetRootElement(doc) : NULL;
 	int err = 0;
 
@@ -115,8 +66,8 @@ int ballast_xml_metadata(const char *xml, struct ballast_settings *settings,
 		err = -EINVAL;
 	} else {
 		/* libvirt gives the element without its prefix */
-		if (is_element(node, "domain", NULL))
-			node = child(child(node, "metadata", NULL), "memory",
+		if (xml_is_element(node, "domain", NULL))
+			node = xml_child(xml_child(node, "metadata", NULL), "memory",
 				     BALLAST_XMLNS);
 		if (node && !xmlStrcmp(node->name, BAD_CAST "memory"))
 			err = take_settings(node, settings, why, room);
@@ -177,11 +128,11 @@ static void drop(xmlNode *node)
 /* What cannot be with guest memory on ballastfs; NULL if nothing. */
 static const char *obstacle(xmlNode *domain)
 {
-	xmlNode *numa = child(child(domain, "cpu", NULL), "numa", NULL);
-	xmlNode *devices = child(domain, "devices", NULL), *node;
+	xmlNode *numa = xml_child(xml_child(domain, "cpu", NULL), "numa", NULL);
+	xmlNode *devices = xml_child(domain, "devices", NULL), *node;
 
 	for (node = numa ? numa->children : NULL; node; node = node->next) {
-		xmlChar *access = is_element(node, "cell", NULL) ?
+		xmlChar *access = xml_is_element(node, "cell", NULL) ?
 			xmlGetNoNsProp(node, BAD_CAST "memAccess") : NULL;
 		bool private = access && !xmlStrcmp(access, BAD_CAST "private");
 
@@ -189,7 +140,7 @@ static const char *obstacle(xmlNode *domain)
 		if (private)
 			return "a NUMA cell has memAccess='private'; ballastfs needs shared";
 	}
-	if (child(devices, "hostdev", NULL))
+	if (xml_child(devices, "hostdev", NULL))
 		return "a host device is passed through: it pins all of the guest's memory";
 	return NULL;
 }
@@ -197,7 +148,7 @@ static const char *obstacle(xmlNode *domain)
 /* A namespaced element that holds a copy of what <memoryBacking> was. */
 static int keep_original(xmlNode *domain, const xmlNode *backing)
 {
-	xmlNode *metadata = child(domain, "metadata", NULL), *record, *copy;
+	xmlNode *metadata = xml_child(domain, "metadata", NULL), *record, *copy;
 	xmlNs *namespace;
 
 	if (!metadata)
@@ -220,7 +171,7 @@ static int make_shared_file(xmlNode *domain)
 	/* huge pages, other sources, locking and touching all at the start */
 	static const char *const gone[] = { "hugepages", "source", "access", "allocation",
 					    "locked" };
-	xmlNode *backing = child(domain, "memoryBacking", NULL), *node;
+	xmlNode *backing = xml_child(domain, "memoryBacking", NULL), *node;
 	size_t i;
 
 	if (!backing)
@@ -228,7 +179,7 @@ static int make_shared_file(xmlNode *domain)
 	if (!backing)
 		return -ENOMEM;
 	for (i = 0; i < sizeof(gone) / sizeof(*gone); i++)
-		drop(child(backing, gone[i], NULL));
+		drop(xml_child(backing, gone[i], NULL));
 	node = xmlNewChild(backing, NULL, BAD_CAST "source", NULL);
 	if (!node || !xmlNewProp(node, BAD_CAST "type", BAD_CAST "file"))
 		return -ENOMEM;
@@ -238,7 +189,7 @@ static int make_shared_file(xmlNode *domain)
 
 static xmlNode *record_of(xmlNode *domain)
 {
-	return child(child(domain, "metadata", NULL), "original", BALLAST_XMLNS_ADOPTED);
+	return xml_child(xml_child(domain, "metadata", NULL), "original", BALLAST_XMLNS_ADOPTED);
 }
 
 static int adopt(xmlNode *domain, char *why, size_t room)
@@ -254,7 +205,7 @@ static int adopt(xmlNode *domain, char *why, size_t room)
 		snprintf(why, room, "adopted already");
 		return -EALREADY;
 	}
-	err = keep_original(domain, child(domain, "memoryBacking", NULL));
+	err = keep_original(domain, xml_child(domain, "memoryBacking", NULL));
 	if (!err)
 		err = make_shared_file(domain);
 	if (err)
@@ -275,8 +226,8 @@ static int adopt(xmlNode *domain, char *why, size_t room)
  */
 int ballast_xml_adopt(const char *xml, char **adopted, char *why, size_t room)
 {
-	xmlDoc *doc = parse(xml);
-	int err = adopt(domain_of(doc), why, room);
+	xmlDoc *doc = xml_parse(xml);
+	int err = adopt(xml_domain_of(doc), why, room);
 
 	*adopted = err ? NULL : to_text(doc);
 	xmlFreeDoc(doc);
@@ -291,8 +242,8 @@ static int release(xmlNode *domain, char *why, size_t room)
 		snprintf(why, room, domain ? "not adopted" : "not the XML of a domain");
 		return domain ? -EALREADY : -EINVAL;
 	}
-	backing = child(domain, "memoryBacking", NULL);
-	original = child(record, "memoryBacking", NULL);
+	backing = xml_child(domain, "memoryBacking", NULL);
+	original = xml_child(record, "memoryBacking", NULL);
 	if (original) {
 		xmlUnlinkNode(original);
 		if (backing)
@@ -320,8 +271,8 @@ static int release(xmlNode *domain, char *why, size_t room)
  */
 int ballast_xml_release(const char *xml, char **released, char *why, size_t room)
 {
-	xmlDoc *doc = parse(xml);
-	int err = release(domain_of(doc), why, room);
+	xmlDoc *doc = xml_parse(xml);
+	int err = release(xml_domain_of(doc), why, room);
 
 	*released = err ? NULL : to_text(doc);
 	xmlFreeDoc(doc);
@@ -331,9 +282,9 @@ int ballast_xml_release(const char *xml, char **released, char *why, size_t room
 /** ballast_xml_has_balloon() - no <memballoon model='none'/> in the domain @xml? */
 bool ballast_xml_has_balloon(const char *xml)
 {
-	xmlDoc *doc = parse(xml);
-	xmlNode *domain = domain_of(doc);
-	xmlNode *balloon = child(child(domain, "devices", NULL), "memballoon", NULL);
+	xmlDoc *doc = xml_parse(xml);
+	xmlNode *domain = xml_domain_of(doc);
+	xmlNode *balloon = xml_child(xml_child(domain, "devices", NULL), "memballoon", NULL);
 	xmlChar *model = balloon ? xmlGetNoNsProp(balloon, BAD_CAST "model") : NULL;
 	bool has = !model || xmlStrcmp(model, BAD_CAST "none");
 
@@ -345,13 +296,13 @@ bool ballast_xml_has_balloon(const char *xml)
 /** ballast_xml_stats_period() - seconds between a guest's statistics; 0: none */
 unsigned int ballast_xml_stats_period(const char *xml)
 {
-	xmlDoc *doc = parse(xml);
-	xmlNode *domain = domain_of(doc), *balloon, *stats;
+	xmlDoc *doc = xml_parse(xml);
+	xmlNode *domain = xml_domain_of(doc), *balloon, *stats;
 	xmlChar *period;
 	uint64_t seconds = 0;
 
-	balloon = child(child(domain, "devices", NULL), "memballoon", NULL);
-	stats = child(balloon, "stats", NULL);
+	balloon = xml_child(xml_child(domain, "devices", NULL), "memballoon", NULL);
+	stats = xml_child(balloon, "stats", NULL);
 	period = stats ? xmlGetNoNsProp(stats, BAD_CAST "period") : NULL;
 	if (period && ballast_parse_u64((char *)period, &seconds))
 		seconds = 0;
@@ -363,8 +314,8 @@ unsigned int ballast_xml_stats_period(const char *xml)
 /** ballast_xml_is_adopted() - does the domain @xml carry the record of it? */
 bool ballast_xml_is_adopted(const char *xml)
 {
-	xmlDoc *doc = parse(xml);
-	xmlNode *domain = domain_of(doc);
+	xmlDoc *doc = xml_parse(xml);
+	xmlNode *domain = xml_domain_of(doc);
 	bool adopted = domain && record_of(domain);
 
 	xmlFreeDoc(doc);
@@ -379,7 +330,7 @@ bool ballast_xml_is_adopted(const char *xml)
  */
 char *ballast_xml_normal(const char *xml)
 {
-	xmlDoc *doc = parse(xml);
+	xmlDoc *doc = xml_parse(xml);
 	char *text = doc ? to_text(doc) : NULL;
 
 	xmlFreeDoc(doc);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "settings.h"
 
@@ -23,5 +24,8 @@ unsigned int ballast_xml_stats_period(const char *xml);
 bool ballast_xml_is_adopted(const char *xml);
 char *ballast_xml_normal(const char *xml);
 char *ballast_xml_difference(const char *before, const char *after);
+
+/* domain_memory.c */
+int ballast_xml_file_memory(const char *xml, uint64_t *bytes);
 
 #endif /* BALLAST_TOOLS_DOMAIN_XML_H */
