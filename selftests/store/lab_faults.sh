@@ -28,7 +28,7 @@ at_random()
 {
 	local kind
 	for kind in failslab fail_page_alloc; do
-		echo "$1" >$debug/$kind/probability
+		echo "$1" >"$debug/$kind/probability"
 	done
 }
 
@@ -58,7 +58,9 @@ each_of_a_mount()
 		"$work/fail-nth" mount "$work/p" \
 			"size=8m,name=p,compress=$compressor,swap=$disk"
 	done
-	! mountpoint -q "$work/p"
+	if mountpoint -q "$work/p"; then
+		return 1
+	fi
 	expect "mounts left" "$(ls "$root/pools")" host
 	# all is well afterwards
 	pool_mount p 8m off "swap=$disk"
@@ -97,7 +99,7 @@ some_of_reclaim()
 		echo 1 >"/proc/$thread/make-it-fail"
 	done
 	for percent in 10 50 90; do
-		at_random $percent
+		at_random "$percent"
 		mapper a write 0 "$percent"1+3000 "$((soft + percent))+3000"
 		mapper a check 0 "$percent"1+3000 "$((soft + percent))+3000"
 	done
