@@ -313,6 +313,11 @@ test_doctor_finds_what_is_wrong()
 	echo 'memory_backing_dir = "/var"' >"$work/host/etc/libvirt/qemu.conf"
 	expect 1 "${doctor[@]}"
 	said "^wrong +libvirt +memory_backing_dir /var is not on a ballastfs"
+	said "sed -i .*memory_backing_dir"
+	# of several libvirt takes the first
+	echo 'memory_backing_dir = "/run/ballast/vms"' >>"$work/host/etc/libvirt/qemu.conf"
+	expect 1 "${doctor[@]}"
+	said "^wrong +libvirt +memory_backing_dir /var is not on a ballastfs"
 	echo 'memory_backing_dir = "/run/ballast/vms"' >"$work/host/etc/libvirt/qemu.conf"
 	flock -u "$lock"
 	expect 1 "${doctor[@]}"

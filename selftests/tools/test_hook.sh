@@ -7,7 +7,8 @@
 #	[SUBSTRING...]	default: all tests
 #
 # Run by selftests/tools/run, which says where the programs are.  That libvirt calls it
-# when it is to be called, and refuses the start then, this cannot show.
+# when it is to be called, and refuses the start then, this cannot show; nor that its files
+# are as large as is counted here.
 
 here=$(cd "$(dirname "$0")" && pwd -P)
 # shellcheck source=selftests/vm/ktap.sh
@@ -71,10 +72,13 @@ test_to_the_page()
 {
 	host_with_pool
 	fits '<memory unit="KiB">1048576</memory>'
-	lacks 4096 '<memory unit="KiB">1048577</memory>'
-	said "\(it takes $((gib + 4096)), $gib are left\)"
+	# which is started with whole MiB
+	lacks 1048576 '<memory unit="KiB">1048577</memory>'
+	said "\(it takes $((gib + mib)), $gib are left\)"
+	put pools/web/admissible_bytes $((gib - 4096))
+	lacks 4096 '<memory unit="KiB">1048576</memory>'
 	put pools/web/admissible_bytes 0
-	lacks 4096 '<memory unit="b">1</memory>'
+	lacks 1048576 '<memory unit="b">1</memory>'
 	fits '<memory>0</memory>'
 }
 
@@ -89,8 +93,8 @@ test_units()
 	lacks 1048576 '<memory unit="M">1025</memory>'
 	lacks "$gib" '<memory unit="GiB">2</memory>'
 	lacks "$gib" '<memory unit="g">2</memory>'
-	# GB are powers of ten, in whole pages
-	lacks $((2000003072 - gib)) '<memory unit="GB">2</memory>'
+	# GB are powers of ten
+	lacks $((1908 * mib - gib)) '<memory unit="GB">2</memory>'
 	lacks $((1024 * gib - gib)) '<memory unit="TiB">1</memory>'
 }
 
@@ -150,6 +154,8 @@ test_memory_devices()
 	fits '' "$file" "$cells<devices>$(device nvdimm 512)</devices>"
 	fits '' "$file" "$cells<devices>$(device virtio-pmem 512)</devices>"
 	lacks $((512 * mib)) '' "$file" "$cells<devices>$(device dimm 512)</devices>"
+	# in whole 2 MiB
+	lacks $((512 * mib)) '' "$file" "$cells<devices>$(device dimm 511)</devices>"
 	lacks $((640 * mib)) '' "$file" "$cells<devices>$(device dimm 512)$(device virtio-mem 128)</devices>"
 	fits '' "$file" "$cells<devices>$(device dimm 512 '<source><pagesize unit="MiB">2</pagesize></source>')</devices>"
 	fits '<memory unit="MiB">1536</memory>' "$file" "<devices>$(device nvdimm 512)</devices>"
@@ -180,6 +186,11 @@ test_which_pool()
 	echo "memory_backing_dir = '/run/ballast/web/here'" >"$work/host/etc/libvirt/qemu.conf"
 	lacks "$gib" "$large"
 	echo 'memory_backing_dir = "/run/ballast/web2"' >"$work/host/etc/libvirt/qemu.conf"
+	fits "$large"
+	# of several libvirt takes the first
+	printf 'memory_backing_dir = "%s"\n' /run/ballast/web /tmp >"$work/host/etc/libvirt/qemu.conf"
+	lacks "$gib" "$large"
+	printf 'memory_backing_dir = "%s"\n' /tmp /run/ballast/web >"$work/host/etc/libvirt/qemu.conf"
 	fits "$large"
 	# another mount on top
 	echo 'memory_backing_dir = "/run/ballast/web"' >"$work/host/etc/libvirt/qemu.conf"

@@ -167,8 +167,12 @@ static void examine_backing(struct doctor *doctor)
 	int err = ballast_memory_backing_dir(directory, sizeof(directory));
 
 	ballast_mount_first(&first);
-	snprintf(mend, sizeof(mend), "echo 'memory_backing_dir = \"%s\"' >>/etc/libvirt/qemu.conf "
-		 "&& systemctl restart libvirtd",
+	/* of several libvirt takes the first: to add one is of no use where there is one */
+	snprintf(mend, sizeof(mend), err ?
+		 "echo 'memory_backing_dir = \"%s\"' >>/etc/libvirt/qemu.conf "
+		 "&& systemctl restart libvirtd" :
+		 "sed -i 's|^ *memory_backing_dir.*|memory_backing_dir = \"%s\"|' "
+		 "/etc/libvirt/qemu.conf && systemctl restart libvirtd",
 		 *first.directory ? first.directory : "/run/ballast/vms");
 	if (err && err != -ENODATA)
 		doctor_find(doctor, "libvirt", UNSEEN, NULL, "no /etc/libvirt/qemu.conf to read");

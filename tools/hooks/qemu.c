@@ -23,11 +23,9 @@
 #include "../lib/domain_xml.h"
 #include "../lib/log.h"
 #include "../lib/mounts.h"
-#include "../lib/number.h"
 #include "../lib/sysfs.h"
 
 #define XML_BYTES_MAX	(16U << 20)
-#define PAGE		4096U
 
 /* All of standard input, to be freed; NULL without memory, or if it does not end. */
 static char *read_input(void)
@@ -85,7 +83,6 @@ static int judge(const char *domain, const char *pool, uint64_t most)
 		log_warning("%s: its memory cannot be read from the XML: not checked", domain);
 		return 0;
 	}
-	bytes = ballast_add(bytes, PAGE - 1) / PAGE * PAGE;
 	if (bytes <= most)
 		return 0;
 	log_error("pool %s has no room for %s: %" PRIu64 " bytes of memory or swap are missing "

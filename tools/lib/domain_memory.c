@@ -6,7 +6,8 @@
  * memory as a whole a backend of its own, and chooses its kind in this order: memfd,
  * huge pages, a file of memory_backing_dir if the source is a file or it is said
  * whether the memory is shared, else anonymous memory.  An nvdimm or virtio-pmem
- * device has a file elsewhere.  <memory> counts all of them.
+ * device has a file elsewhere.  <memory> counts all of them.  Each backend is rounded
+ * up when QEMU is started, which the XML does not say yet: to whole MiB, a device to 2 MiB.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@
 #include "xml.h"
 
 #define SMALL_PAGE	4096
+#define BACKEND_UNIT	(1024UL * 1024)
+#define DEVICE_UNIT	(2 * BACKEND_UNIT)
 
 /**
  * struct backing - what a domain says of all its memory
@@ -144,6 +147,14 @@ static bool is_in_file(const struct backing *backing, unsigned long node, bool a
 	       (backing->file || backing->access || access);
 }
 
+static void add_backend(uint64_t *in_files, uint64_t bytes, uint64_t unit)
+{
+	uint64_t units = bytes / unit + !!(bytes % unit);
+
+	*in_files = ballast_add(*in_files, units > UINT64_MAX / unit ? UINT64_MAX :
+					   units * unit);
+}
+
 static unsigned long number_of(xmlNode *node, const char *attribute, unsigned long otherwise)
 {
 	xmlChar *text = xmlGetNoNsProp(node, BAD_CAST attribute);
@@ -181,7 +192,7 @@ static int add_cells(const struct backing *backing, uint64_t *in_files)
 			return err;
 		if (is_in_file(backing, number_of(cell, "id", at++),
 			       has_value(cell, "memAccess", NULL)))
-			*in_files = ballast_add(*in_files, bytes);
+			add_backend(in_files, bytes, BACKEND_UNIT);
 	}
 	return 0;
 }
@@ -224,7 +235,7 @@ static int add_devices(const struct backing *backing, xmlNode *domain, uint64_t 
 			return err;
 		*all = ballast_add(*all, bytes);
 		if (device_is_in_file(backing, device, target))
-			*in_files = ballast_add(*in_files, bytes);
+			add_backend(in_files, bytes, DEVICE_UNIT);
 	}
 	return 0;
 }
@@ -250,7 +261,7 @@ static int sum_up(xmlNode *domain, uint64_t *in_files)
 	memory = xml_child(domain, "memory", NULL);
 	err = memory ? size_of(memory, NULL, &all) : -EINVAL;
 	if (!err && is_in_file(&backing, 0, false))
-		*in_files = ballast_add(*in_files, ballast_sub(all, devices));
+		add_backend(in_files, ballast_sub(all, devices), BACKEND_UNIT);
 	return err;
 }
 

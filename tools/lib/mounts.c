@@ -27,8 +27,8 @@ int ballast_memory_backing_dir(char *directory, size_t room)
 	f = fopen(path, "r");
 	if (!f)
 		return -errno;
-	while (fgets(line, sizeof(line), f))
-		/* the last one counts */
+	/* of several libvirt takes the first */
+	while (err && fgets(line, sizeof(line), f))
 		if (sscanf(line, " memory_backing_dir = \"%511[^\"]\"", value) == 1 ||
 		    sscanf(line, " memory_backing_dir = '%511[^']'", value) == 1) {
 			snprintf(directory, room, "%s", value);
