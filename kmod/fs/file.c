@@ -18,12 +18,29 @@
 #include "../store/store.h"
 #include "ballastfs.h"
 
+/*
+ * QEMU takes a file that was refused its size for one that is large enough, and dies
+ * of its first touch.  Where sizes may be refused, so are mappings beyond the end.
+ */
+static bool is_admitted(struct inode *inode, struct vm_area_struct *vma)
+{
+	pgoff_t end = vma->vm_pgoff + vma_pages(vma);
+
+	return !READ_ONCE(ballast_map_of(inode)->pool->admission) ||
+	       end <= DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE);
+}
+
 static int mmap_file(struct file *file, struct vm_area_struct *vma)
 {
 	if (!(vma->vm_flags & VM_MAYSHARE)) {
 		pr_info_ratelimited("ballast: %s[%d]: MAP_PRIVATE of %pD refused: use share=on (QEMU), <access mode='shared'/> (libvirt)\n",
 				    current->comm, task_pid_nr(current), file);
 		return -EINVAL;
+	}
+	if (!is_admitted(file_inode(file), vma)) {
+		pr_info_ratelimited("ballast: %s[%d]: mapping beyond the end of %pD refused: the file was not let grow\n",
+				    current->comm, task_pid_nr(current), file);
+		return -ENOSPC;
 	}
 	file_accessed(file);
 	vma->vm_ops = &ballast_vm_operations;

@@ -102,9 +102,10 @@ struct ballast_store_ops {
  * @kref: the superblock's reference, one of each map, one of each sysfs dir
  * @name: unique among pools; fixed when it is published
  * @limit_pages: size= of the mount; written by mount and remount only
- * @used_pages: frames charged.  At most @limit_pages but for one frame that a
+ * @used_pages: frames and store charged.  At most @limit_pages but for one frame that a
  *	merge in progress may take, for one for each file cut in the middle of a
- *	shared page, and for what a remount that failed has left
+ *	shared or stored page, for what compressing a page takes before it gives its frame
+ *	back, for BALLAST_POOL_RESERVE, and for what a remount that failed has left
  * @full: set while faults find no room; one log line each time it is set
  * @sharing: enum ballast_sharing_mode; written by mount and remount only
  * @look_at_all: the last pass of the scanner that skips no page, since there is

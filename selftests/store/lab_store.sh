@@ -416,6 +416,9 @@ admission()
 	truncate -s "$(pool p admissible_bytes)" "$work/p/b"
 	expect admissible_bytes "$(pool p admissible_bytes)" 0
 	says "No space left" truncate_file "$work/p/b" $((33 * mib))
+	# QEMU does not heed that, and maps it all the same
+	says "\[Errno 28\]" map_file "$work/p/b" $((33 * mib))
+	map_file "$work/p/b" $((16 * mib))
 	says "No space left" dd if=/dev/zero of="$work/p/c" bs=4096 count=1 status=none
 	says "No space left" fallocate -l 4096 "$work/p/c"
 	rm "$work/p/b"
@@ -426,6 +429,18 @@ admission()
 	rm "$work/p/a" "$work/p/c"
 	expect promised_bytes "$(pool p promised_bytes)" 0
 	empty_pool p
+}
+
+map_file()
+{
+	python3 -c "
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+fd = os.open(sys.argv[1], os.O_RDWR)
+if libc.mmap(None, ctypes.c_size_t(int(sys.argv[2])), 3, 1, fd, ctypes.c_long(0)) == ctypes.c_void_p(-1).value:
+    raise OSError(ctypes.get_errno(), 'mmap')
+" "$@"
 }
 
 truncate_file()
