@@ -30,12 +30,22 @@ lib_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=/sys/kernel/ballast
 work=
 
+# is_newest FILE OTHERS...
+is_newest()
+{
+	local file=$1 other
+	shift
+	for other in "$@"; do
+		[ "$file" -nt "$other" ] || return 1
+	done
+}
+
 build()
 {
 	local program made
 	for program in "$@"; do
 		made=$lib_dir/../../.build/selftests/sharing/$(basename "$program" .c)
-		if [ "$made" -nt "$program" ] && [ "$made" -nt "$lib_dir/content.h" ]; then
+		if is_newest "$made" "$program" "${program%/*}"/*.h "$lib_dir/content.h"; then
 			ln -s "$made" "$work/"
 			continue
 		fi

@@ -17,19 +17,12 @@
  * came too late, or that is in another page, shows.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "../sharing/content.h"
+#include "stress.h"
 
 #define WRITERS		2
 #define PAGES		1024	/* of each writer */
@@ -66,34 +59,9 @@ static const char *directory;
 static struct writer writers[WRITERS];
 static atomic_bool over;
 
-static void die(const char *what)
-{
-	fprintf(stderr, "ballast-stress: %s: %s\n", what, strerror(errno));
-	_exit(2);
-}
-
-static uint64_t weight(unsigned int word)
-{
-	return content_mix(word + 1) | 1;
-}
-
 static volatile uint64_t *page_at(struct writer *w, unsigned int n)
 {
 	return w->memory + n * CONTENT_WORDS;
-}
-
-static uint64_t sum_of(const volatile uint64_t *page)
-{
-	static uint64_t weights[CONTENT_WORDS];
-	uint64_t sum = 0;
-	unsigned int i;
-
-	if (!weights[CONTENT_WORDS - 1])
-		for (i = 0; i < CONTENT_WORDS; i++)
-			weights[i] = weight(i);
-	for (i = 0; i < CONTENT_WORDS; i++)
-		sum += page[i] * weights[i];
-	return sum;
 }
 
 static void check(struct writer *w, unsigned int n, const volatile uint64_t *found)
@@ -138,16 +106,9 @@ static void flip(struct writer *w, unsigned int n)
 		word = rand_r(&w->seed) % CONTENT_WORDS;
 	before = content_word(1 + n % IDS, word) ^ (page->word >= 0);
 	memory[word] = before ^ 1;
-	page->sum += ((before ^ 1) - before) * weight(word);
+	page->sum += ((before ^ 1) - before) * weights[word];
 	page->word = page->word < 0 ? word : -1;
 	w->writes++;
-}
-
-static void rest_ms(unsigned int ms)
-{
-	struct timespec t = { .tv_nsec = ms * 1000000L };
-
-	nanosleep(&t, NULL);
 }
 
 /*
@@ -201,40 +162,6 @@ static void set_up(struct writer *w, int number)
 	}
 }
 
-static unsigned long pool_number(const char *name)
-{
-	unsigned long number = 0;
-	char path[300];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/kernel/ballast/pools/%s/%s",
-		 strrchr(directory, '/') + 1, name);
-	f = fopen(path, "r");
-	if (!f || fscanf(f, "%lu", &number) != 1)
-		die(path);
-	fclose(f);
-	return number;
-}
-
-/* A short pass leaves the scanner asleep for the rest of its slice. */
-static void kick_scanner(void)
-{
-	static const char path[] = "/sys/kernel/ballast/sharing/pass_min_ms";
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		die(path);
-	close(fd);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
 int main(int argc, char **argv)
 {
 	unsigned long wanted = argc > 2 ? strtoul(argv[2], NULL, 10) : 20000;
@@ -249,15 +176,16 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	directory = argv[1];
+	weights_init();
 	for (i = 0; i < WRITERS; i++)
 		set_up(&writers[i], i);
-	merged = pool_number("pages_merged");
-	broken = pool_number("cow_breaks");
+	merged = pool_number(directory, "pages_merged");
+	broken = pool_number(directory, "cow_breaks");
 	start = now();
 	for (i = 0; i < WRITERS; i++)
 		if (pthread_create(&threads[i], NULL, write_pages, &writers[i]))
 			die("thread");
-	while (pool_number("cow_breaks") - broken < wanted &&
+	while (pool_number(directory, "cow_breaks") - broken < wanted &&
 	       (!seconds || now() - start < seconds)) {
 		kick_scanner();
 		rest_ms(PASSES_MS);
@@ -268,11 +196,11 @@ int main(int argc, char **argv)
 		writes += writers[i].writes;
 	}
 	seconds = now() - start;
-	merged = pool_number("pages_merged") - merged;
-	broken = pool_number("cow_breaks") - broken;
+	merged = pool_number(directory, "pages_merged") - merged;
+	broken = pool_number(directory, "cow_breaks") - broken;
 	cycles = merged < broken ? merged : broken;
 	printf("%lu cycles (%lu merged, %lu broken, %lu takeovers, %lu writes) in %.1f s, %.0f a second\n",
-	       cycles, merged, broken, pool_number("takeovers"), writes, seconds,
+	       cycles, merged, broken, pool_number(directory, "takeovers"), writes, seconds,
 	       cycles / seconds);
 	if (cycles < min) {
 		fprintf(stderr, "ballast-stress: fewer than %lu cycles prove nothing\n", min);

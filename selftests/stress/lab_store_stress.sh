@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Merge, break, punch, truncate, compress, swap and fault against each other, in a
+# pool of 12 MiB for 30 MiB of pages, each of them with a checksum (store-stress.c).
+# BALLAST_STRESS_STORE_CYCLES=1000000 for a long run, which then has no limit in time.
+
+# shellcheck disable=SC2317	# in the whole file: ktap_run calls the functions
+here=$(cd "$(dirname "$0")" && pwd -P)
+# shellcheck source=selftests/vm/ktap.sh
+. "$here/../vm/ktap.sh"
+# shellcheck source=selftests/sharing/lib.sh
+. "$here/../sharing/lib.sh"
+# shellcheck source=selftests/store/devices.sh
+. "$here/../store/devices.sh"
+
+figures=
+
+test_ended()
+{
+	disk_remove
+}
+
+# The figures as they come, for a run of hours; the whole output if it is watched.
+stress()
+{
+	"$work/store-stress" "$@" | tee "$figures"
+	return "${PIPESTATUS[0]}"
+}
+
+empty_pool()
+{
+	local name
+	for name in used_bytes private_bytes shared_frames sharing_slots store_bytes \
+		compressed_bytes swapped_bytes; do
+		expect "$name without a file" "$(pool s "$name")" 0
+	done
+	expect "swap_free_bytes without a file" "$(pool s swap_free_bytes)" \
+		"$(pool s swap_size_bytes)"
+}
+
+test_stress()
+{
+	local min=100 seconds=20 disk
+	[ "$slow" = 1 ] || min=10
+	[ -z "${BALLAST_STRESS_STORE_CYCLES:-}" ] || seconds=0
+	trap test_end EXIT
+	disk=$(disk_make 40)
+	pool_mount s 12m pool "compress=lz4,swap=$disk"
+	flat_out
+	stress "$work/s" "${BALLAST_STRESS_STORE_CYCLES:-100000000}" "$seconds" "$min" \
+		$((60 * slow))
+	expect pages_lost "$(pool s pages_lost)" 0
+	expect swap_write_errors "$(pool s swap_write_errors)" 0
+	mount -o remount,size=12m "$work/s"
+	rm "$work"/s/*
+	empty_pool
+}
+
+ktap_suite "store-stress"
+lib_start
+build "$here/store-stress.c" || exit 1
+figures=$work/figures
+ktap_run "all at once" test_stress
+! [ -s "$figures" ] || sed 's/^/# /' "$figures"
+ktap_run "module unloads" lib_end
+ktap_end
