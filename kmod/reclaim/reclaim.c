@@ -262,7 +262,8 @@ int ballast_reclaim_to_limit(struct ballast_pool *pool)
  * For who can be refused: faults wait in ballast_pool_wait().
  *
  * Context: process; sleeps, not longer than reclaim gets on.
- * Return: false if it does not, there is none, or a signal came.
+ * Return: true: try again; false if reclaim does not get on, there is none, or a signal
+ * came.
  */
 bool ballast_reclaim_makes_room(struct ballast_pool *pool)
 {
@@ -277,7 +278,7 @@ bool ballast_reclaim_makes_room(struct ballast_pool *pool)
 						ballast_pool_has_room(pool, 0) ||
 						READ_ONCE(reclaim->stuck_times) != seen,
 						TO_LIMIT_WAIT) > 0 &&
-	       ballast_pool_has_room(pool, 0);
+	       (READ_ONCE(reclaim->stuck_times) == seen || ballast_pool_has_room(pool, 0));
 }
 
 /**
