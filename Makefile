@@ -15,7 +15,9 @@
 #   make bench-sampling  what idle sampling costs, and how well it estimates
 #   make check-balloon   the guest's balloon driver, in guests of kernel KVER= (6.12)
 #   make bench-balloon   the guest's balloon driver against the kernel's
+#   make bench-store     overcommitted VMs, on ballastfs and on the host's swap
 #   make fig7            the idle memory tax with two guests, as the paper shows it
+#   make fig8            five VMs after their boot, as the paper shows it, with a picture
 #   make install         module, mount helper and man pages of the running kernel
 
 MAKEFLAGS += --no-print-directory
@@ -31,7 +33,7 @@ SOURCES := Kbuild kmod include
 # the lab host loads what is in BUILD; this is for its guests
 BALLOON_BUILD = $(CURDIR)/.build/balloon-$(KVER)
 
-.PHONY: all modules balloon tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon check-balloon fig7 lint unit packages
+.PHONY: all modules balloon tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon fig7 fig8 lint unit packages
 all: modules balloon
 
 modules:
@@ -79,6 +81,7 @@ check: packages
 check-debug: packages
 	@selftests/run lab:debug
 bench: packages
+	@selftests/packages bench
 	@selftests/bench/run
 bench-sampling: packages
 	@selftests/kvm/accuracy-run
@@ -88,3 +91,8 @@ bench-balloon: packages
 	@selftests/balloon/bench
 fig7: packages
 	@selftests/tools/fig7-run
+bench-store: packages
+	@selftests/store/compare-run
+fig8: packages
+	@selftests/packages bench
+	@selftests/tools/fig8-run

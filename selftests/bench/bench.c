@@ -3,6 +3,7 @@
  * What Ballast costs, against KSM and tmpfs, in one boot of the lab host.
  *
  *	bench COUNT		COUNT interleaved repetitions of everything
+ *	bench COUNT compressed	of row 17 alone
  *
  * Prints lines "CSV,row,variant,value,unit".  Meant for one CPU and -icount:
  * time is then instructions, and a kernel thread's run time is exact whenever
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <lz4.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -637,6 +639,108 @@ static void first_touch(const char *variant, const char *dir, bool guest)
 	memory_free(&m);
 }
 
+/* ---- row 17: a page that is compressed */
+
+#define ZIP_MOUNT	"/run/ballast-bench-zip"
+#define ZIP		BALLAST "pools/bench-zip/"
+
+/*
+ * As memory is that compresses to a third or so: words that resemble each other,
+ * and some that do not.
+ */
+static void structures(struct memory *m, unsigned long n)
+{
+	uint64_t *word = (uint64_t *)(m->at + n * PAGE);
+	uint64_t x = ++unique_id * 0x9e3779b97f4a7c15ULL | 1;
+	int i;
+
+	for (i = 0; i < 512; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		word[i] = i % 8 == 0 ? x : i % 8 < 4 ? 0xffff888100000000ULL + (x & 0x3ffc0) :
+			  (uint64_t)i % 8;
+	}
+}
+
+/* Take all that there is: a size that cannot be, so that the old one comes back. */
+static void compress_all(struct memory *m)
+{
+	long pages;
+
+	write_file(ZIP "compressed_max_bp", 10000);
+	if (!system("mount -o remount,size=1m " ZIP_MOUNT " 2>/dev/null"))
+		errx(1, "what was to fail has not: 1 MiB for all pages");
+	pages = read_file(ZIP "compressed_bytes") / PAGE;
+	if (pages < (long)m->pages * 99 / 100)
+		errx(1, "%ld of %lu pages compressed", pages, m->pages);
+}
+
+/* us a page, for a write by a guest or by this process */
+static double write_all(struct memory *m, bool guest)
+{
+	struct guest g;
+	unsigned long n;
+	double us;
+
+	if (guest) {
+		g = guest_new(m);
+		us = guest_touch(&g, m->pages, true);
+		guest_free(&g);
+		return us;
+	}
+	us = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	for (n = 0; n < m->pages; n++)
+		m->at[n * PAGE] = 1;
+	return (now_ns(CLOCK_THREAD_CPUTIME_ID) - us) / m->pages / 1000;
+}
+
+/* liblz4 in this process, the same pages: us a page, and how small they are. */
+static double bare_decompress(struct memory *m, double *ratio)
+{
+	char (*packed)[PAGE] = malloc(m->pages * PAGE), *page = malloc(PAGE);
+	int *size = malloc(m->pages * sizeof(*size));
+	unsigned long n, sum = 0;
+	double us;
+
+	for (n = 0; n < m->pages; n++) {
+		size[n] = LZ4_compress_default(m->at + n * PAGE, packed[n], PAGE, PAGE);
+		if (!size[n])
+			errx(1, "page %lu does not compress", n);
+		sum += size[n];
+	}
+	us = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	for (n = 0; n < m->pages; n++)
+		if (LZ4_decompress_safe(packed[n], page, size[n], PAGE) != (int)PAGE)
+			errx(1, "page %lu: not as it was", n);
+	us = now_ns(CLOCK_THREAD_CPUTIME_ID) - us;
+	*ratio = (double)m->pages * PAGE / sum;
+	free(packed);
+	free(page);
+	free(size);
+	return us / m->pages / 1000;
+}
+
+static void compressed_page(bool guest)
+{
+	const char *row = guest ? "17 compressed page by a guest" :
+				  "17 compressed page by a process";
+	struct memory m = { .pages = PAGES, .path = ZIP_MOUNT "/zip" };
+	double ratio, bare;
+	unsigned long n;
+
+	m.at = map_file(m.path, m.pages);
+	result(row, "first touch", write_all(&m, guest), "us");
+	for (n = 0; n < m.pages; n++)
+		structures(&m, n);
+	bare = bare_decompress(&m, &ratio);
+	result(row, "bare decompress", bare, "us");
+	result("17 compressed page", "ratio", ratio, "of 1");
+	compress_all(&m);
+	result(row, "ballastfs", write_all(&m, guest), "us");
+	memory_free(&m);
+}
+
 /* ---- all of it */
 
 static void repetition(int n)
@@ -665,6 +769,8 @@ static void repetition(int n)
 		first_touch(ours ? "ballastfs" : "tmpfs", ours ? MOUNT : "/dev/shm", false);
 		first_touch(ours ? "ballastfs" : "tmpfs", ours ? MOUNT : "/dev/shm", true);
 	}
+	compressed_page(n & 1);
+	compressed_page(!(n & 1));
 	completeness();
 	metadata();
 	slowdown();
@@ -673,6 +779,7 @@ static void repetition(int n)
 int main(int argc, char **argv)
 {
 	int n, count = argc > 1 ? atoi(argv[1]) : 3;
+	bool only = argc > 2;
 
 	ksmd = thread_pid("ksmd");
 	scanner = thread_pid("ballast_share");
@@ -684,8 +791,15 @@ int main(int argc, char **argv)
 	write_file(BALLAST "sharing/rate_pages_per_s", 0);
 	write_file(BALLAST "sharing/vm_rate_pages_per_s", 0);
 	write_file(BALLAST "sharing/pass_min_ms", 0);
-	for (n = 0; n < count; n++)
-		repetition(n);
-	many_sharers();
+	for (n = 0; n < count; n++) {
+		if (only) {
+			compressed_page(n & 1);
+			compressed_page(!(n & 1));
+		} else {
+			repetition(n);
+		}
+	}
+	if (!only)
+		many_sharers();
 	return 0;
 }
