@@ -14,7 +14,8 @@
 #   knob DIRECTORY/FILE [VALUE]	prints or sets it
 #   quick			periods of half a second
 #   test_end			to be trapped on EXIT by each test: kills all VMs,
-#				gives every knob its default
+#				gives every knob its default; calls test_ended at
+#				last, if there is one
 # and what vm/expect.sh has.
 
 lib_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -153,5 +154,6 @@ test_end()
 		umount "$file" || status=1
 	done
 	[ ! -e "$root" ] || knobs_restore
+	! declare -F test_ended >/dev/null || test_ended || status=1
 	exit "$status"
 }

@@ -2,13 +2,18 @@
 /*
  * The smallest VMM: KVM guests whose working set is known to the page.
  *
- *   minivm [--memory MiB] [--backing anon|thp|shm|hugetlb|file:PATH] [--vms N]
+ *   minivm [--memory MiB] [--backing anon|thp|ksm|shm|hugetlb|file:PATH] [--vms N]
  *          [--pause US] [--mlock yes]
  *   minivm --cycles N [--live-every N --live-ms MS] [...]
  *          make, run and destroy VMs, N times; each N-th runs for so long.
  *          --processes N: the same, each in a process of its own
  *
  * A guest rests --pause after each pass.  With --mlock its memory is locked.
+ *
+ *   --guest load	a guest that writes its memory and checks it (load_guest.h);
+ *			its memory is not touched before it does.  --soft N: so
+ *			many of sixteen pages compress (8).  --same N: so many are
+ *			what they are in every such VM
  *
  * The guest is a dozen instructions in long mode: it reads one word of every
  * page in a list, tells the VMM that it has passed, and begins again.  The list
@@ -24,6 +29,16 @@
  *   read                      the VMM reads all memory, as a dump does
  *   started                   when the first guest was run first: ns of the clock
  *   drop                      destroy the VMs; the process stays
+ * and with --guest load, of the first VM:
+ *   balloon PERCENT           the last pages of its memory are a balloon's: given
+ *                             back (punched), and zero when it shrinks
+ *   write N                   each N-th page is written anew in a pass; 0: none
+ *   load                      load PASSES CHECKED BAD GAP-us P50-us P99-us P999-us: pages
+ *                             found right and wrong; the longest time between two
+ *                             pages, and times of a page's first access, since
+ *   forget                    those times
+ *   bad                       what was wrong with the last page that was
+ *   mmaps MS                  mmaps COUNT LONGEST-us: map and unmap memory for so long
  *   exit
  * "ready SIZE_BYTES" is said first.
  */
@@ -45,6 +60,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "load_guest.h"
+
 #define PAGE		4096UL
 #define HUGE		(2UL << 20)
 #define CODE		0x1000UL
@@ -52,7 +69,9 @@
 #define PDPT		0x3000UL
 #define PD		0x4000UL
 #define PARAMETERS	0x5000UL	/* u64 count, u64 passes */
+#define STACK		0x8000UL	/* downwards */
 #define LIST		0x100000UL	/* u32 page numbers */
+#define GENERATIONS	0x200000UL	/* u32 for each page */
 #define CHURN_GPA	(4UL << 30)
 #define PAUSE_US	2000
 
@@ -60,6 +79,9 @@ struct vm {
 	int fd, vcpu;
 	struct kvm_run *run;
 	uint8_t *memory;
+	int file;			/* -1: none */
+	int tsc_khz;
+	uint64_t balloon;	/* pages */
 	pthread_t thread, churner;
 };
 
@@ -68,7 +90,8 @@ static const char *backing = "anon";
 static atomic_bool running = true, churning, leaving;
 static unsigned long pause_us = PAUSE_US;
 static unsigned long live_every, live_ms;
-static bool locked;
+static bool locked, loads;
+static unsigned long soft = 8, same;
 static _Atomic uint64_t started_ns;
 static int kvm;
 
@@ -109,7 +132,7 @@ static uint64_t now_ns(clockid_t clock)
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
-static uint8_t *map_file(int fd)
+static uint8_t *map_file(struct vm *vm, int fd)
 {
 	void *memory;
 
@@ -117,7 +140,7 @@ static uint8_t *map_file(int fd)
 	memory = mmap(NULL, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		die("mmap");
-	close(fd);
+	vm->file = fd;
 	return memory;
 }
 
@@ -131,25 +154,28 @@ static uint8_t *map_anonymous(bool huge)
 	memory += -(uintptr_t)memory & (HUGE - 1);
 	check(madvise(memory, memory_bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE),
 	      "madvise");
+	if (!strcmp(backing, "ksm"))
+		check(madvise(memory, memory_bytes, MADV_MERGEABLE), "madvise");
 	return memory;
 }
 
-static uint8_t *map_memory(int number)
+static uint8_t *map_memory(struct vm *vm, int number)
 {
 	char path[PATH_MAX];
 
-	if (!strcmp(backing, "anon") || !strcmp(backing, "thp"))
+	vm->file = -1;
+	if (!strcmp(backing, "anon") || !strcmp(backing, "thp") || !strcmp(backing, "ksm"))
 		return map_anonymous(backing[0] == 't');
 	if (!strcmp(backing, "shm"))
-		return map_file(check(memfd_create("minivm", 0), "memfd"));
+		return map_file(vm, check(memfd_create("minivm", 0), "memfd"));
 	if (!strcmp(backing, "hugetlb"))
-		return map_file(check(memfd_create("minivm", MFD_HUGETLB), "memfd"));
+		return map_file(vm, check(memfd_create("minivm", MFD_HUGETLB), "memfd"));
 	if (strncmp(backing, "file:", 5)) {
 		errno = EINVAL;
 		die(backing);
 	}
 	snprintf(path, sizeof(path), "%s.%d", backing + 5, number);
-	return map_file(check(open(path, O_RDWR | O_CREAT, 0600), path));
+	return map_file(vm, check(open(path, O_RDWR | O_CREAT, 0600), path));
 }
 
 static uint64_t *word(struct vm *vm, unsigned long address)
@@ -179,9 +205,20 @@ static void set_cpuid(struct vm *vm)
 	free(cpuid);
 }
 
+extern const uint8_t __start_guest_text[], __stop_guest_text[];
+
+static uint64_t address_in_guest(void *function)
+{
+	return CODE + ((uintptr_t)function - (uintptr_t)__start_guest_text);
+}
+
 static void set_registers(struct vm *vm)
 {
-	struct kvm_regs regs = { .rip = CODE, .rflags = 2 };
+	struct kvm_regs regs = {
+		.rip = loads ? address_in_guest(load_guest) : CODE,
+		.rflags = 2, .rsp = STACK - 8,
+		.rdi = PARAMETERS, .rsi = LIST, .rdx = GENERATIONS,
+	};
 	struct kvm_sregs sregs;
 
 	check(ioctl(vm->vcpu, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
@@ -210,24 +247,50 @@ static void set_slot(struct vm *vm, unsigned int slot, unsigned long gpa,
 	check(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region), "memslot");
 }
 
+static struct load *load_of(struct vm *vm)
+{
+	return (struct load *)(vm->memory + PARAMETERS);
+}
+
+static void set_load(struct vm *vm, int number)
+{
+	struct load *load = load_of(vm);
+
+	if (__stop_guest_text - __start_guest_text > (long)PAGE) {
+		errno = E2BIG;
+		die("the guest's code");
+	}
+	memcpy(vm->memory + CODE, __start_guest_text, __stop_guest_text - __start_guest_text);
+	load->seed = getpid() + number;
+	load->soft = soft;
+	load->same = same;
+}
+
 static void vm_create(struct vm *vm, int number)
 {
 	int run_bytes = check(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "vCPU size");
 
 	vm->fd = check(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
 	check(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL), "KVM_SET_TSS_ADDR");
-	vm->memory = map_memory(number);
-	memset(vm->memory, 1 + number, memory_bytes);
+	vm->memory = map_memory(vm, number);
+	vm->balloon = 0;
+	if (!loads)
+		memset(vm->memory, 1 + number, memory_bytes);
 	if (locked)
 		check(mlock(vm->memory, memory_bytes), "mlock");
 	set_slot(vm, 0, 0, memory_bytes, vm->memory);
-	memcpy(vm->memory + CODE, code, sizeof(code));
+	if (loads)
+		set_load(vm, number);
+	else
+		memcpy(vm->memory + CODE, code, sizeof(code));
 	write_page_tables(vm);
 	*word(vm, PARAMETERS) = *word(vm, PARAMETERS + 8) = 0;
 	vm->vcpu = check(ioctl(vm->fd, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
 	vm->run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu, 0);
 	if (vm->run == MAP_FAILED)
 		die("vCPU");
+	/* later the vCPU thread has it to itself */
+	vm->tsc_khz = check(ioctl(vm->vcpu, KVM_GET_TSC_KHZ, 0), "KVM_GET_TSC_KHZ");
 	set_cpuid(vm);
 	set_registers(vm);
 }
@@ -238,6 +301,8 @@ static void vm_destroy(struct vm *vm)
 	close(vm->vcpu);
 	close(vm->fd);
 	munmap(vm->memory, memory_bytes);
+	if (vm->file >= 0)
+		close(vm->file);
 }
 
 static void run_once(struct vm *vm)
@@ -287,17 +352,29 @@ static uint32_t shuffled(uint32_t i, uint32_t pages)
 	return (uint64_t)i * 2654435761u % pages;
 }
 
+/* Nothing is in its list: once it has come round twice it uses none of it. */
+static void load_settle(struct vm *vm)
+{
+	uint64_t before = load_of(vm)->passes;
+
+	while (running && !leaving && load_of(vm)->passes < before + 2)
+		usleep(PAUSE_US);
+}
+
 static void touch(struct vm *vm, double percent, bool scatter)
 {
 	uint32_t pages = memory_bytes / PAGE, first = 2 * HUGE / PAGE;
 	uint32_t *list = (uint32_t *)(vm->memory + LIST);
 	uint64_t count = pages * percent / 100;
 
-	if (count > pages - first)
-		count = pages - first;
+	if (count > pages - first - vm->balloon)
+		count = pages - first - vm->balloon;
 	*(volatile uint64_t *)word(vm, PARAMETERS) = 0;
 	atomic_thread_fence(memory_order_seq_cst);
-	usleep(2 * PAUSE_US + 2 * pause_us);
+	if (loads)
+		load_settle(vm);
+	else
+		usleep(2 * PAUSE_US + 2 * pause_us);
 	/* 2654435761 is prime to any number of pages that it does not divide */
 	for (uint32_t i = 0; i < count; i++)
 		list[i] = scatter ? shuffled(i, pages) : first + i;
@@ -327,11 +404,123 @@ static void say_work(struct vm *vms, int count)
 	       (unsigned long long)now_ns(CLOCK_MONOTONIC));
 }
 
+/* A balloon takes pages that the guest then does not use: their content is gone. */
+static void set_balloon(struct vm *vm, double percent)
+{
+	uint64_t pages = memory_bytes / PAGE, after = pages * percent / 100, old = vm->balloon;
+	uint32_t *generations = (uint32_t *)(vm->memory + GENERATIONS);
+	double used = load_of(vm)->count * 100.0 / pages;
+
+	vm->balloon = after;
+	if (after <= old)
+		return;
+	touch(vm, used, false);
+	memset(generations + pages - after, 0, 4 * (after - old));
+	check(fallocate(vm->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			(pages - after) * PAGE, (after - old) * PAGE), "punch");
+}
+
+static uint64_t us_of(struct vm *vm, uint64_t of_ticks)
+{
+	return of_ticks * 1000 / vm->tsc_khz;
+}
+
+/* The time that so many of 1000 first accesses were not above, to an eighth. */
+static uint64_t time_of(struct vm *vm, unsigned int permille)
+{
+	struct load *load = load_of(vm);
+	uint64_t all = 0, seen = 0;
+	unsigned int i;
+
+	for (i = 0; i < TIMES; i++)
+		all += load->time[i];
+	for (i = 0; i < TIMES - 1; i++) {
+		seen += load->time[i];
+		if (seen * 1000 >= all * permille)
+			break;
+	}
+	return us_of(vm, i < 8 ? i : (9ULL + i % 8) << (i / 8 - 1));
+}
+
+static void say_load(struct vm *vm)
+{
+	struct load *load = load_of(vm);
+
+	printf("load %llu %llu %llu %llu %llu %llu %llu\n", (unsigned long long)load->passes,
+	       (unsigned long long)load->checked, (unsigned long long)load->bad,
+	       (unsigned long long)us_of(vm, load->longest),
+	       (unsigned long long)time_of(vm, 500), (unsigned long long)time_of(vm, 990),
+	       (unsigned long long)time_of(vm, 999));
+}
+
+static void say_bad(struct vm *vm)
+{
+	struct load *load = load_of(vm);
+
+	printf("bad page %llu generation %llu word %llu is %#llx, not %#llx\n",
+	       (unsigned long long)load->bad_page, (unsigned long long)load->bad_generation,
+	       (unsigned long long)load->bad_word, (unsigned long long)load->bad_found,
+	       (unsigned long long)load->bad_wanted);
+}
+
+static void say_mmaps(unsigned long ms)
+{
+	uint64_t end = now_ns(CLOCK_MONOTONIC) + ms * 1000000ULL, from, took, longest = 0;
+	unsigned long count = 0;
+	void *at;
+
+	while ((from = now_ns(CLOCK_MONOTONIC)) < end) {
+		at = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		munmap(at, PAGE);
+		took = now_ns(CLOCK_MONOTONIC) - from;
+		if (took > longest)
+			longest = took;
+		count++;
+		usleep(1000);
+	}
+	printf("mmaps %lu %llu\n", count, (unsigned long long)longest / 1000);
+}
+
+/* Returns false if it is none of these; true once it is answered, if it says more than ok. */
+static bool load_question(struct vm *vm, char *line)
+{
+	if (!strncmp(line, "load", 4))
+		say_load(vm);
+	else if (!strncmp(line, "bad", 3))
+		say_bad(vm);
+	else if (!strncmp(line, "mmaps ", 6))
+		say_mmaps(strtoul(line + 6, NULL, 10));
+	else
+		return false;
+	return true;
+}
+
+static bool load_command(struct vm *vm, char *line)
+{
+	struct load *load = load_of(vm);
+
+	if (!strncmp(line, "balloon ", 8)) {
+		set_balloon(vm, strtod(line + 8, NULL));
+	} else if (!strncmp(line, "write ", 6)) {
+		load->write_every = strtoul(line + 6, NULL, 10);
+	} else if (!strncmp(line, "forget", 6)) {
+		load->longest = 0;
+		memset((void *)load->time, 0, sizeof(load->time));
+	} else {
+		return false;
+	}
+	return true;
+}
+
 static bool command(struct vm *vms, int count, char *line)
 {
 	char how[16] = "", what[16] = "";
 	double percent;
 
+	if (loads && load_question(vms, line))
+		return true;
+	if (loads && load_command(vms, line))
+		return puts("ok"), true;
 	if (sscanf(line, "touch %lf %15s", &percent, how) >= 1) {
 		for (int i = 0; i < count; i++)
 			touch(&vms[i], percent, !strcmp(how, "scatter"));
@@ -468,6 +657,12 @@ int main(int argc, char **argv)
 			pause_us = strtoul(argv[i + 1], NULL, 10);
 		else if (!strcmp(argv[i], "--mlock"))
 			locked = !strcmp(argv[i + 1], "yes");
+		else if (!strcmp(argv[i], "--guest"))
+			loads = !strcmp(argv[i + 1], "load");
+		else if (!strcmp(argv[i], "--soft"))
+			soft = strtoul(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--same"))
+			same = strtoul(argv[i + 1], NULL, 10);
 		else
 			return fprintf(stderr, "minivm: unknown option %s\n", argv[i]), 2;
 	}

@@ -16,7 +16,8 @@
 #   fs_make MIB			ext4 on a new disk, mounted; prints the directory
 #   fs_on DEVICE		ext4 on this one
 #   fs_remove			unmounts it; the disk stays
-#   zram_make MIB		a compressed disk in memory; prints it
+#   zram_make MIB [ALGORITHM]	a compressed disk in memory; prints it
+#   zram_bytes			memory that it takes
 #   zram_remove
 #
 # All return 1 if they cannot.  A disk takes memory for what was written to it.  What
@@ -146,8 +147,14 @@ zram_make()
 	number=$(cat /sys/class/zram-control/hot_add) || return 1
 	mkdir -p $disks || return 1
 	echo "$number" >$disks/zram
+	[ $# = 1 ] || echo "$2" >"/sys/block/zram$number/comp_algorithm" || return 1
 	echo "$1M" >"/sys/block/zram$number/disksize" || return 1
 	echo "/dev/zram$number"
+}
+
+zram_bytes()
+{
+	awk '{ print $3 }' "/sys/block/zram$(<$disks/zram)/mm_stat"
 }
 
 zram_remove()

@@ -1,0 +1,521 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# VMs with more memory in all than their pool has: nothing is lost, nobody dies, all
+# get on, and who has more than his target pays.
+#
+#   lab_pressure.sh [FUNCTION...]	all tests, or those named (see the end)
+#
+# VMs are minivm.c's with --guest load: the guest knows what it wrote, checks each
+# word of each page, and keeps the longest time that it was without a page done.
+# Half of the pages compress to an eighth, half do not compress.
+#
+# Not proved: that a guest which asks for KVM's async page faults goes on meanwhile;
+# how a guest with an operating system of its own behaves.  Guests and
+# host share an emulated CPU, so times are bounds, not what hardware takes.
+
+# shellcheck disable=SC2317	# in the whole file: ktap_run calls the functions
+here=$(cd "$(dirname "$0")" && pwd -P)
+# shellcheck source=selftests/vm/ktap.sh
+. "$here/../vm/ktap.sh"
+# shellcheck source=selftests/kvm/lib.sh
+. "$here/../kvm/lib.sh"
+# shellcheck source=selftests/store/devices.sh
+. "$here/devices.sh"
+
+only=" $* "
+mib=$((1 << 20))
+# How long a VM may be without a page done.  With a swap disk in memory the emulated
+# host's CPU is what is waited for, by four VMs and what serves them.
+gap_max_ms=$((5000 * slow))
+# MiB of a VM, and those in its list at most: before them is what the guest itself needs
+memory=8
+used=4
+names="a b c d"
+
+test_ended()
+{
+	[ ! -e /dev/mapper/ballast-disk ] || disk_fails nothing
+	disk_remove
+}
+
+pool()
+{
+	attribute "$root/pools/p/$1"
+}
+
+# pool_mount MIB OPTIONS
+pool_mount()
+{
+	mkdir -p "$work/p"
+	mount -t ballastfs -o "size=$1m,sharing=off,name=p,$2" none "$work/p"
+}
+
+load_start()
+{
+	local name=$1
+	shift
+	vm_start "$name" --guest load --memory "$memory" --backing "file:$work/p/$name" "$@"
+}
+
+# four: VMs whose balloons, if any, are the test's
+four()
+{
+	local name
+	quick
+	for name in $names; do
+		load_start "$name" "$@"
+		wait_until 5 vm_shown "$name"
+	done
+}
+
+all()
+{
+	local name
+	for name in $names; do
+		vm "$name" "$@"
+	done
+}
+
+# ask NAME REQUEST...: its answer's words in $said; no process is made for it
+ask()
+{
+	local in=vm_in_$1 out=vm_out_$1 name=$1
+	shift
+	echo "$*" >&"${!in}"
+	read -r -a said <&"${!out}" ||
+		{ echo "vm $name has died: $(<"$work/vm.$name.err")"; return 1; }
+}
+
+# of the answer to "load": passes, pages right, pages wrong, longest gap in us, p50...
+PASSES=1 CHECKED=2 BAD=3 GAP=4
+
+has_passed()
+{
+	ask "$1" load
+	[ "${said[PASSES]}" -ge "$2" ]
+}
+
+# pass N NAME...: N whole passes from now, at least
+pass()
+{
+	local passes=$1 name
+	local -A from
+	shift
+	for name in "$@"; do
+		ask "$name" load
+		from[$name]=$((said[PASSES]))
+	done
+	for name in "$@"; do
+		wait_until 60 has_passed "$name" $((from[$name] + passes + 1)) ||
+			{ echo "$name does not get on: $(vm "$name" load)"; report; return 1; }
+	done
+}
+
+report()
+{
+	local name
+	for name in $names; do
+		[ ! -e "$work/vm.$name.pid" ] || vm_gone "$name" ||
+			echo "$name: target $(get "$name" target_bytes) resident $(get "$name" resident_bytes)" \
+				"compressed $(get "$name" compressed_bytes) swapped $(get "$name" swapped_bytes)" \
+				"active $(get "$name" active_bp) $(get "$name" reason)"
+	done
+	grep . "$root"/pools/p/* 2>/dev/null
+}
+
+say()
+{
+	echo "# $*" >&3
+}
+
+is_right()
+{
+	ask "$1" load
+	[ "${said[BAD]}" = 0 ] || { vm "$1" bad; return 1; }
+	[ "${said[CHECKED]}" -gt 0 ]
+}
+
+# all_right NAME...: what was read was what had been written, and in time
+all_right()
+{
+	local name gap longest=0
+	for name in "$@"; do
+		kill -0 "$(vm_pid "$name")"
+		is_right "$name"
+		gap=$((said[GAP] / 1000))
+		[ "$gap" -le "$longest" ] || longest=$gap
+	done
+	expect pages_lost "$(pool pages_lost)" 0
+	say "${FUNCNAME[1]}: longest time without a page done $longest ms (at most $gap_max_ms)"
+	[ "$longest" -le "$gap_max_ms" ]
+}
+
+within_size()
+{
+	local have size
+	have=$(pool used_bytes)
+	size=$(pool size_bytes)
+	[ "$have" -le $((size + 64 * 4096)) ] || { echo "used $have of $size"; return 1; }
+}
+
+nothing_stays()
+{
+	local name
+	for name in $names; do
+		[ ! -e "$work/vm.$name.pid" ] || { vm_kill "$name"; wait_until 5 vm_gone "$name"; }
+	done
+	rm -f "$work"/p/*
+	expect "used_bytes without files" "$(pool used_bytes)" 0
+	expect "store_bytes without files" "$(pool store_bytes)" 0
+	expect "swap in use without files" "$(pool swap_free_bytes)" "$(pool swap_size_bytes)"
+}
+
+# ---- twice the pool's memory
+
+twice_the_memory()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make $((4 * memory)))
+	pool_mount $((2 * used)) "compress=lz4,swap=$disk"
+	knob policy/mode enforce
+	four
+	all write 4
+	all touch 100
+	# shellcheck disable=SC2086	# a list of names
+	pass 1 $names
+	within_size
+	[ "$(pool compressed_bytes)" -gt 0 ]
+	[ "$(pool pages_swapped_in)" -gt 0 ]
+	# shellcheck disable=SC2086	# a list of names
+	all_right $names
+	# equal VMs that do the same: none has what another lacks
+	nothing_stays
+}
+
+# ---- who has more than his target pays
+
+stored()
+{
+	echo $(($(get "$1" compressed_bytes) + $(get "$1" swapped_bytes)))
+}
+
+# idle_and_busy: a and b idle, with all their memory written; c and d then want theirs
+idle_and_busy()
+{
+	local disk name
+	disk=$(disk_make $((4 * memory)))
+	pool_mount $((5 * used / 2)) "compress=lz4,swap=$disk"
+	knob policy/mode enforce
+	knob policy/soft_wait_ms 2000
+	four
+	for name in a b; do
+		vm "$name" touch 100
+	done
+	pass 1 a b
+	for name in a b; do
+		vm "$name" touch 5
+	done
+	wait_until 60 are_idle a b
+}
+
+are_idle()
+{
+	local name
+	for name in "$@"; do
+		[ "$(get "$name" active_bp)" -lt 2500 ] || return 1
+	done
+}
+
+above_target_pays()
+{
+	trap test_end EXIT
+	local name idle=0 busy=0
+	idle_and_busy
+	for name in c d; do
+		vm "$name" touch 50
+	done
+	pass 2 c d
+	wait_until 30 targets_differ
+	pass 2 c d
+	for name in a b; do idle=$((idle + $(stored "$name"))); done
+	for name in c d; do busy=$((busy + $(stored "$name"))); done
+	say "stored of the idle $((idle / mib)) MiB, of the busy $((busy / mib)) MiB;" \
+		"targets $(($(get a target_bytes) / mib)) and $(($(get c target_bytes) / mib)) MiB"
+	[ $((busy * 3)) -lt "$idle" ] || { report; return 1; }
+	within_size
+	# what was taken of them is right
+	for name in a b; do
+		vm "$name" touch 100
+	done
+	pass 1 a b
+	# shellcheck disable=SC2086	# a list of names
+	all_right $names
+	nothing_stays
+}
+
+targets_differ()
+{
+	[ "$(get a target_bytes)" -lt "$(get c target_bytes)" ] &&
+		[ "$(get b target_bytes)" -lt "$(get d target_bytes)" ]
+}
+
+# As fast as it can, without a rest; all others idle.
+idle_pay_for_one_that_runs_wild()
+{
+	trap test_end EXIT
+	local disk name idle=0
+	disk=$(disk_make $((4 * memory)))
+	pool_mount $((3 * used)) "compress=lz4,swap=$disk"
+	knob policy/mode enforce
+	knob policy/soft_wait_ms 2000
+	quick
+	for name in a b c; do
+		load_start "$name"
+		vm "$name" touch 100
+	done
+	load_start d --pause 0
+	pass 1 a b c
+	for name in a b c; do
+		wait_until 5 vm_shown "$name"
+		vm "$name" touch 5
+	done
+	wait_until 60 are_idle a b c
+	vm d write 2
+	vm d touch 100
+	pass 3 d
+	for name in a b c; do idle=$((idle + $(stored "$name"))); done
+	say "stored of the idle $((idle / mib)) MiB, of the wild one $(($(stored d) / mib)) MiB"
+	[ $(($(stored d) * 4)) -lt "$idle" ] || { report; return 1; }
+	pass 1 a b c
+	# shellcheck disable=SC2086	# a list of names
+	all_right $names
+	nothing_stays
+}
+
+# ---- balloons
+
+# obey: what ballastd and the guest do: the balloon is what was asked for, to a percent
+obey()
+{
+	local name percent
+	for name in $names; do
+		percent=$(($(get "$name" balloon_target_bytes) * 100 / (memory * mib)))
+		vm "$name" balloon "$percent"
+		set_ "$name" balloon_bytes $((percent * memory * mib / 100))
+	done
+}
+
+# work_for PASSES OBEY: of the busy, until they are done
+work_for()
+{
+	local passes=$1 obeys=$2 name
+	local -A end
+	for name in c d; do
+		ask "$name" load
+		end[$name]=$((said[PASSES] + passes))
+	done
+	while ! has_passed c "${end[c]}" || ! has_passed d "${end[d]}"; do
+		[ "$obeys" = no ] || obey
+		sleep 0.2
+	done
+}
+
+# swapped_with no|yes: sets swapped and compressed, bytes while the busy do their work
+swapped_with()
+{
+	local obeys=$1 name
+	idle_and_busy
+	# time for a balloon
+	knob policy/soft_wait_ms 10000
+	if [ "$obeys" = yes ]; then
+		for name in $names; do
+			set_ "$name" balloon_state ok
+		done
+	fi
+	# half, then all: the balloons of the others see it coming
+	for name in c d; do
+		vm "$name" touch 30
+	done
+	work_for 5 "$obeys"
+	for name in c d; do
+		vm "$name" touch 50
+	done
+	work_for 10 "$obeys"
+	swapped=$(($(pool pages_swapped_out) * 4096))
+	compressed=$(($(pool pages_compressed) * 4096))
+	for name in a b; do
+		vm "$name" touch 100
+	done
+	pass 1 a b
+	# shellcheck disable=SC2086	# a list of names
+	all_right $names
+	[ "$obeys" = no ] || [ "$(get a balloon_bytes)" -gt 0 ]
+	nothing_stays
+	umount "$work/p"
+	disk_remove
+	knobs_restore
+}
+
+balloons_save_swapping()
+{
+	trap test_end EXIT
+	local swapped compressed without
+	swapped_with no
+	without=$swapped
+	say "without balloons $swapped bytes swapped, $compressed compressed"
+	swapped_with yes
+	say "with balloons $swapped bytes swapped, $compressed compressed"
+	[ "$swapped" -lt "$without" ]
+}
+
+# ---- what goes wrong under VMs that run
+
+shrunk_while_they_run()
+{
+	trap test_end EXIT
+	local disk size
+	disk=$(disk_make $((5 * memory)))
+	pool_mount $((4 * used)) "compress=lz4,swap=$disk"
+	four
+	all write 4
+	all touch 50
+	# shellcheck disable=SC2086	# a list of names
+	pass 0 $names
+	for size in 2 4 2; do
+		mount -o "remount,size=$((size * used))m" "$work/p"
+		expect size_bytes "$(pool size_bytes)" $((size * used * mib))
+		within_size
+		# shellcheck disable=SC2086	# a list of names
+		pass 0 $names
+	done
+	# shellcheck disable=SC2086	# a list of names
+	all_right $names
+	nothing_stays
+}
+
+# The swap file has no place for what does not compress: who writes more than there
+# is room for waits, and goes on when the admin gives some.
+swap_file_full()
+{
+	trap test_end EXIT
+	local disk name
+	disk=$(disk_make 2)
+	pool_mount $((2 * used)) "compress=lz4,swap=$disk"
+	echo 0 >"$root/pools/p/admission"
+	four --soft 0
+	all touch 100
+	wait_until 60 is_stuck
+	sleep 2
+	for name in $names; do
+		kill -0 "$(vm_pid "$name")"
+	done
+	# nobody was told of it, nobody was harmed: with room they go on
+	mount -o "remount,size=$((4 * used + 4))m" "$work/p"
+	# shellcheck disable=SC2086	# a list of names
+	pass 1 $names
+	for name in $names; do
+		is_right "$name"
+	done
+	expect pages_lost "$(pool pages_lost)" 0
+	nothing_stays
+}
+
+is_stuck()
+{
+	[ "$(pool reclaim_stuck)" -gt 0 ]
+}
+
+# Writes end in errors while memory is short: those who need more wait, the others run.
+disk_that_fails()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_failing $((4 * memory)))
+	pool_mount $((2 * used)) "compress=lz4,swap=$disk"
+	four --soft 4
+	all touch 30
+	# shellcheck disable=SC2086	# a list of names
+	pass 1 $names
+	disk_fails writes
+	all write 4
+	all touch 100
+	wait_until 30 has_write_errors
+	sleep 1
+	disk_fails nothing
+	# ten seconds after an error it is tried again
+	# shellcheck disable=SC2086	# a list of names
+	pass 2 $names
+	gap_max_ms=$((gap_max_ms + 20000 * slow))
+	# shellcheck disable=SC2086	# a list of names
+	all_right $names
+	nothing_stays
+}
+
+has_write_errors()
+{
+	[ "$(pool swap_write_errors)" -gt 0 ]
+}
+
+# ---- a page that waits for the disk
+
+# slow_vm: VM a with more memory than its pool, and a swap disk that takes
+# half a second
+slow_vm()
+{
+	local disk
+	disk=$(disk_failing $((2 * memory)))
+	pool_mount $((used / 2)) "compress=off,swap=$disk"
+	quick
+	load_start a --soft 0
+	vm a touch 50
+	pass 1 a
+	disk_slow 500 0
+	vm a forget
+}
+
+# While the guest waits for the disk, the VMM maps memory and the host reads its maps.
+mmap_lock_is_not_held()
+{
+	trap test_end EXIT
+	local words from to i maps=0 pid gap lines
+	slow_vm
+	pid=$(vm_pid a)
+	ask a mmaps 4000
+	words=("${said[@]}")
+	for ((i = 0; i < 30; i++)); do
+		from=${EPOCHREALTIME/./}
+		# by the shell itself: a program takes longer to start than this may take
+		mapfile -t lines <"/proc/$pid/maps"
+		to=${EPOCHREALTIME/./}
+		[ $((to - from)) -le "$maps" ] || maps=$((to - from))
+		sleep 0.05
+	done
+	ask a load
+	gap=$((said[GAP] / 1000))
+	say "guest's page waits for the disk $gap ms; longest mmap and munmap" \
+		"meanwhile ${words[2]} us (${words[1]} times), maps read in $maps us"
+	[ "$gap" -ge 400 ]
+	[ "${#lines[@]}" -gt 0 ]
+	[ "${words[1]}" -gt 100 ]
+	[ "${words[2]}" -lt $((250000 * slow)) ]
+	[ "$maps" -lt $((250000 * slow)) ]
+	disk_fails nothing
+	all_right a
+	nothing_stays
+}
+
+kvm_start
+exec 3>&1
+ktap_suite "pressure"
+for test in twice_the_memory above_target_pays idle_pay_for_one_that_runs_wild \
+	balloons_save_swapping shrunk_while_they_run swap_file_full disk_that_fails \
+	mmap_lock_is_not_held; do
+	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
+	begin=$SECONDS
+	ktap_run "$test" "$test"
+	echo "# $test: $((SECONDS - begin)) s"
+done
+ktap_run "unloads" kvm_end
+ktap_end
