@@ -15,6 +15,7 @@
 #   make bench-sampling  what idle sampling costs, and how well it estimates
 #   make check-balloon   the guest's balloon driver, in guests of kernel KVER= (6.12)
 #   make bench-balloon   the guest's balloon driver against the kernel's
+#   make check-pressure  VMs with more memory than their pool, all of these tests
 #   make bench-store     overcommitted VMs, on ballastfs and on the host's swap
 #   make fig7            the idle memory tax with two guests, as the paper shows it
 #   make fig8            five VMs after their boot, as the paper shows it, with a picture
@@ -33,7 +34,7 @@ SOURCES := Kbuild kmod include
 # the lab host loads what is in BUILD; this is for its guests
 BALLOON_BUILD = $(CURDIR)/.build/balloon-$(KVER)
 
-.PHONY: all modules balloon tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon fig7 fig8 lint unit packages
+.PHONY: all modules balloon tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-pressure fig7 fig8 lint unit packages
 all: modules balloon
 
 modules:
@@ -91,6 +92,8 @@ bench-balloon: packages
 	@selftests/balloon/bench
 fig7: packages
 	@selftests/tools/fig7-run
+check-pressure: packages
+	@BALLAST_PRESSURE=all selftests/run lab:6.12 -- store/lab_pressure
 bench-store: packages
 	@selftests/store/compare-run
 fig8: packages

@@ -4,7 +4,8 @@
 # VMs with more memory in all than their pool has: nothing is lost, nobody dies, all
 # get on, and who has more than his target pays.
 #
-#   lab_pressure.sh [FUNCTION...]	all tests, or those named (see the end)
+#   lab_pressure.sh [FUNCTION...]	the shorter tests, or those named (see the end);
+#					all with BALLAST_PRESSURE=all
 #
 # VMs are minivm.c's with --guest load: the guest knows what it wrote, checks each
 # word of each page, and keeps the longest time that it was without a page done.
@@ -509,9 +510,11 @@ mmap_lock_is_not_held()
 kvm_start
 exec 3>&1
 ktap_suite "pressure"
-for test in twice_the_memory above_target_pays idle_pay_for_one_that_runs_wild \
-	balloons_save_swapping shrunk_while_they_run swap_file_full disk_that_fails \
-	mmap_lock_is_not_held; do
+tests="twice_the_memory swap_file_full mmap_lock_is_not_held"
+[ "${BALLAST_PRESSURE:-}" != all ] && [ "$only" = "  " ] ||
+	tests+=" above_target_pays idle_pay_for_one_that_runs_wild balloons_save_swapping
+		shrunk_while_they_run disk_that_fails"
+for test in $tests; do
 	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
 	begin=$SECONDS
 	ktap_run "$test" "$test"
