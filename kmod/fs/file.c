@@ -3,9 +3,10 @@
  * ballastfs: regular files.
  *
  * DOC: mmap is what guests use; read, write, copy and seek are for snapshots.
- * Only faults wait for memory: write() and fallocate() have a way to say
- * ENOSPC, and they hold the inode's lock.  Punching a hole takes no file-wide
- * lock, so that it gets through while everybody else waits.
+ * Only faults wait for memory as long as it takes: write() and fallocate() have a way
+ * to say ENOSPC, and they hold the inode's lock; they wait while reclaim gets on.
+ * Punching a hole takes no file-wide lock, so that it gets through while everybody
+ * else waits.
  */
 #include <linux/falloc.h>
 #include <linux/highmem.h>
