@@ -287,11 +287,19 @@ static void publish(struct ballast_vm *vm, const struct ballast_move *move,
 	watcher->balloon_moved(vm);
 }
 
+static void forget_excess(struct ballast_vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->maps_nr; i++)
+		atomic_long_set(&vm->maps[i]->excess_pages, 0);
+}
+
 /*
  * What a VM has above its target is reclaim's, each file's part by what it has.  Only
  * where targets are enforced: in mode observe nobody is held to his.
  */
-static u64 set_excess(struct ballast_vm *vm)
+static u64 add_excess(struct ballast_vm *vm)
 {
 	u64 have = granted_pages(vm), excess = 0, all = 0, sum = 0, part;
 	struct ballast_map_counts counts[BALLAST_VM_MAPS_MAX];
@@ -307,7 +315,7 @@ static u64 set_excess(struct ballast_vm *vm)
 	excess = min(excess, all);	/* what is shared or zero cannot be taken */
 	for (i = 0; i < vm->maps_nr; i++) {
 		part = all ? mul_u64_u64_div_u64(excess, counts[i].private_slots, all) : 0;
-		atomic_long_set(&vm->maps[i]->excess_pages, part);
+		atomic_long_add(part, &vm->maps[i]->excess_pages);
 		sum += part;
 	}
 	return sum;
@@ -332,8 +340,10 @@ static void drive_reclaim(const struct view *view)
 
 	if (!pool || !pool->reclaim)
 		return;
+	for (i = 0; i < view->count; i++)
+		forget_excess(vm_at[i]);
 	for (i = 0; i < view->count; i++) {
-		mine = set_excess(vm_at[i]);
+		mine = add_excess(vm_at[i]);
 		excess += mine;
 		balloons |= mine && is_movable(READ_ONCE(vm_at[i]->settings.balloon_state));
 	}

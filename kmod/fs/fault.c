@@ -397,6 +397,7 @@ static void drop_spare(struct fault *f)
 /* Bring a swapped page into the spare frame, if it is swapped still. */
 static void swap_in(struct fault *f, pgoff_t pgoff)
 {
+	struct page *frame = NULL;
 	struct ballast_block *block;
 	struct ballast_slot slot;
 	int srcu = ballast_map_enter();
@@ -406,10 +407,13 @@ static void swap_in(struct fault *f, pgoff_t pgoff)
 		ballast_slot_init(&slot, block, pgoff);
 		/* an error leaves a mark in the slot, which the fault finds next time */
 		if (ballast_word_state(ballast_slot_lock(&slot)) == BALLAST_SWAPPED)
-			ballast_slot_load(&slot, &f->spare);
+			frame = ballast_slot_load(&slot, &f->spare);
 		ballast_slot_unlock(&slot);
 	}
 	ballast_map_leave(srcu);
+	/* the host has no memory for the request: as in wait_for_host() */
+	if (frame == ERR_PTR(-EAGAIN))
+		schedule_timeout_killable(HOST_SHORT_WAIT);
 }
 
 /*

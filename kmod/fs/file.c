@@ -258,6 +258,8 @@ static struct page *get_private(struct ballast_map *map, pgoff_t pgoff)
 		frame = try_get_private(map, pgoff);
 	} while (frame == ERR_PTR(-ENOSPC) && !signal_pending(current) &&
 		 ballast_reclaim_makes_room(map->pool));
+	if (frame == ERR_PTR(-ENOSPC) && map->pool->reclaim && signal_pending(current))
+		return ERR_PTR(-EINTR);
 	return frame;
 }
 
@@ -461,6 +463,8 @@ static long allocate_or_zero(struct inode *inode, int mode, loff_t start, loff_t
 	grown = mode & FALLOC_FL_KEEP_SIZE ? size : max(size, end);
 	if (grown > size)
 		err = inode_newsize_ok(inode, grown);
+	else if (end > size && READ_ONCE(map->pool->admission))
+		err = -ENOSPC;	/* what is beyond the end was not promised */
 	if (!err)
 		err = ballast_promise_size(map, size, grown);
 	if (err)
@@ -469,10 +473,12 @@ static long allocate_or_zero(struct inode *inode, int mode, loff_t start, loff_t
 		err = zero_range(inode, start, end);
 	else
 		err = allocate(inode, start, end);
-	if (err)
-		ballast_promise_size(map, grown, size);
-	else if (grown > size)
+	if (grown > size && !err) {
 		i_size_write(inode, grown);
+	} else if (grown > size) {
+		ballast_map_truncate(map, size);
+		ballast_promise_size(map, grown, size);
+	}
 unlock:
 	inode_unlock(inode);
 	return err;

@@ -424,7 +424,9 @@ static int set_size(struct fs_context *fc, struct ballast_pool *pool)
 		return -ENOSPC;
 	}
 	err = ballast_pool_set_limit(pool, o->limit_pages);
-	if (err == -EBUSY)
+	if (!err)
+		ballast_reclaim_forget_thresholds(pool);
+	else if (err == -EBUSY)
 		err = shrink(pool, o->limit_pages);
 	if (err == -EINTR)
 		errorfc(fc, "size=: interrupted");
@@ -489,10 +491,12 @@ static int reconfigure(struct fs_context *fc)
 	if (err)
 		return err;
 	err = set_sharing(fc, pool);
-	if (err)
+	if (err) {
 		ballast_pool_force_limit(pool, old_limit);
-	else
+		ballast_reclaim_forget_thresholds(pool);
+	} else {
 		show_remount(mount, o);
+	}
 	return err;
 }
 

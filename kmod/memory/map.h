@@ -52,6 +52,7 @@ struct ballast_map_counts {
  * @stored: its compressed pages, the oldest first
  * @unwritten: its frames that wait to be written to the swap file
  * @stored_bytes: what its compressed pages take
+ * @reclaim_next: block where reclaim goes on; under @scan_lock
  * @excess_pages: what its VM has above its target, for reclaim: set by the
  *	engine, counted down by reclaim
  * @control: the control layer's
@@ -74,6 +75,7 @@ struct ballast_map {
 	struct list_head stored;
 	struct list_head unwritten;
 	unsigned long stored_bytes;
+	unsigned long reclaim_next;
 	atomic_long_t excess_pages;
 	void *control;
 	struct rcu_head srcu;

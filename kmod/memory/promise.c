@@ -61,10 +61,13 @@ int ballast_promise_size(struct ballast_map *map, loff_t from, loff_t to)
 	u64 after = DIV_ROUND_UP_ULL(to, PAGE_SIZE), missing;
 	struct ballast_pool *pool = map->pool;
 
-	if (after <= before || !READ_ONCE(pool->admission)) {
-		atomic64_add(after - before, &pool->promised_pages);
+	if (after <= before) {
+		atomic64_sub(before - after, &pool->promised_pages);
 		return 0;
 	}
+	if (!READ_ONCE(pool->admission))
+		return add_within(&pool->promised_pages, after - before, S64_MAX) ?
+		       -ENOSPC : 0;
 	missing = add_within(&pool->promised_pages, after - before,
 			     capacity_pages(pool, READ_ONCE(pool->limit_pages)));
 	if (!missing)

@@ -40,12 +40,24 @@ static void kick(struct ballast_pool *pool)
 	wake_up(&reclaim->wait);
 }
 
+/* What the host has asked for, if it is short still. */
+static long host_pages(struct ballast_reclaim *reclaim)
+{
+	long pages = atomic_long_read(&reclaim->host_pages);
+
+	if (pages > 0 && !ballast_reclaim_host_is_short()) {
+		atomic_long_set(&reclaim->host_pages, 0);
+		pages = 0;
+	}
+	return pages;
+}
+
 /* How much is short; 0: nothing to do.  *anybody: even from who is at his target. */
 static long wanted_pages(struct ballast_reclaim *reclaim, bool *anybody)
 {
 	long free = pages_left(reclaim->pool);
 	long asked = atomic_long_read(&reclaim->asked_pages);
-	long host = atomic_long_read(&reclaim->host_pages);
+	long host = host_pages(reclaim);
 
 	if (free < (long)READ_ONCE(reclaim->hard_pages))
 		reclaim->striving = true;
@@ -75,6 +87,7 @@ static void report_stuck(struct ballast_reclaim *reclaim)
 
 	ballast_pool_count(reclaim->pool, BALLAST_EVENT_RECLAIM_STUCK);
 	WRITE_ONCE(reclaim->stuck_times, reclaim->stuck_times + 1);
+	WRITE_ONCE(reclaim->stuck_at, jiffies);
 	if (reclaim->stuck)
 		return;
 	WRITE_ONCE(reclaim->stuck, true);
@@ -149,10 +162,12 @@ static int reclaim_thread(void *data)
 			cond_resched();
 		}
 		wake_up_all(&reclaim->progress);
-		if (freezing(current))
+		if (freezing(current)) {
 			atomic_set(&reclaim->kicked, 1);	/* go on afterwards */
-		else
+			try_to_freeze();
+		} else {
 			rest(reclaim);
+		}
 	}
 	hold_back(reclaim, false);
 	return 0;
@@ -207,13 +222,16 @@ void ballast_reclaim_ask(struct ballast_pool *pool, unsigned long pages)
 /**
  * ballast_reclaim_ask_for_host() - the host is short of memory
  * @pool: which has some
- * @pages: how many more
+ * @pages: how many; not added to what was asked for before
  *
  * Context: any that may wake somebody.
  */
 void ballast_reclaim_ask_for_host(struct ballast_pool *pool, unsigned long pages)
 {
-	atomic_long_add(pages, &pool->reclaim->host_pages);
+	atomic_long_t *asked = &pool->reclaim->host_pages;
+
+	if (atomic_long_read(asked) < (long)pages)
+		atomic_long_set(asked, pages);
 	kick(pool);
 }
 

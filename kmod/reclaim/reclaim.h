@@ -37,6 +37,7 @@ struct ballast_round {
  * @striving: it has set to work and has not stopped; the thread's
  * @fruitless: rounds in a row that took nothing; the thread's
  * @stuck: there was nothing to take, and that was said; the thread's
+ * @stuck_at: jiffies, the last time
  * @stuck_times: how often there was nothing to take
  * @round: the thread's
  * @shrinker: by which the host asks
@@ -59,6 +60,7 @@ struct ballast_reclaim {
 	bool striving;
 	unsigned int fruitless;
 	bool stuck;
+	unsigned long stuck_at;
 	unsigned int stuck_times;
 	struct ballast_round round;
 	struct ballast_shrinker shrinker;
@@ -77,6 +79,7 @@ bool ballast_reclaim_makes_room(struct ballast_pool *pool);
 int ballast_reclaim_to_limit(struct ballast_pool *pool);
 
 /* shrink.c */
+bool ballast_reclaim_host_is_short(void);
 int ballast_reclaim_add_shrinker(struct ballast_reclaim *reclaim);
 void ballast_reclaim_remove_shrinker(struct ballast_reclaim *reclaim);
 

@@ -8,6 +8,7 @@
  * asks (in direct reclaim) waits a moment for it: long enough for some pages, and not
  * for a thread that may be waiting for a lock that he holds.
  */
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/shrinker.h>
 #include <linux/swap.h>
@@ -18,8 +19,10 @@
 #define SHORT_PART	32			/* of the host's memory: available */
 #define DEAR		(16 * DEFAULT_SEEKS)	/* to bring a page back */
 #define WAIT		msecs_to_jiffies(10)
+#define STUCK_WAIT	(10 * HZ)		/* nothing could be taken */
 
-static bool host_is_short(void)
+/* ballast_reclaim_host_is_short() - next to nothing is available on the host */
+bool ballast_reclaim_host_is_short(void)
 {
 	return si_mem_available() < (long)(totalram_pages() / SHORT_PART);
 }
@@ -40,7 +43,10 @@ static unsigned long count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	struct ballast_reclaim *reclaim = ballast_shrinker_data(shrinker);
 
-	if (READ_ONCE(reclaim->stuck) || !host_is_short())
+	if (READ_ONCE(reclaim->stuck) &&
+	    time_before(jiffies, READ_ONCE(reclaim->stuck_at) + STUCK_WAIT))
+		return 0;
+	if (!ballast_reclaim_host_is_short())
 		return 0;
 	return takeable_pages(reclaim->pool);
 }
@@ -57,7 +63,8 @@ static unsigned long scan(struct shrinker *shrinker, struct shrink_control *sc)
 	wait_event_timeout(reclaim->progress,
 			   READ_ONCE(reclaim->taken_pages) - before >= sc->nr_to_scan, WAIT);
 	taken = READ_ONCE(reclaim->taken_pages) - before;
-	return taken ?: SHRINK_STOP;
+	/* who was kept waiting in vain is not to come again at once */
+	return taken >= sc->nr_to_scan ? taken : SHRINK_STOP;
 }
 
 /* ballast_reclaim_add_shrinker() - from now on the host may ask; 0 or -ENOMEM */

@@ -54,7 +54,9 @@ static struct ballast_map *draw_map(struct ballast_reclaim *reclaim, bool anybod
 	u64 sum = 0;
 
 	while ((map = ballast_map_next(&id))) {
-		mine = map->pool == reclaim->pool ? weight(map, anybody) : 0;
+		cond_resched();	/* there may be very many */
+		mine = map->pool == reclaim->pool && !xa_empty(&map->blocks) ?
+		       weight(map, anybody) : 0;
 		sum += mine;
 		if (mine && mul_u64_u64_shr(prandom_u32_state(&reclaim->random), sum, 32) < mine) {
 			if (drawn)
@@ -130,11 +132,15 @@ static struct ballast_block *find_victims(struct ballast_reclaim *reclaim,
 	struct ballast_block *block;
 	unsigned int looks;
 
-	for (looks = 0; looks < BLOCKS_MAX; looks++) {
-		block = xa_find(&map->blocks, &index, ULONG_MAX, XA_PRESENT);
+	block = xa_find(&map->blocks, &index, ULONG_MAX, XA_PRESENT);
+	if (block && choose(reclaim, block, round))
+		return block;
+	/* a file may have little of what its size says: then each block has its turn */
+	for (looks = 1; looks < BLOCKS_MAX; looks++) {
+		block = xa_find(&map->blocks, &map->reclaim_next, ULONG_MAX, XA_PRESENT);
+		map->reclaim_next = block ? map->reclaim_next + 1 : 0;
 		if (block && choose(reclaim, block, round))
 			return block;
-		index = block ? index + 1 : 0;
 	}
 	return NULL;
 }
