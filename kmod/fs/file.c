@@ -417,8 +417,8 @@ static bool is_allocated(struct ballast_map *map, pgoff_t pgoff)
 }
 
 /*
- * Frames for all holes of a range, none waited for.  If guests take the room
- * meanwhile what was allocated stays.
+ * Frames for all holes of a range.  If guests take the room meanwhile what was
+ * allocated stays, up to the end of the file.
  */
 static int allocate(struct inode *inode, loff_t start, loff_t end)
 {
