@@ -222,16 +222,13 @@ void ballast_reclaim_ask(struct ballast_pool *pool, unsigned long pages)
 /**
  * ballast_reclaim_ask_for_host() - the host is short of memory
  * @pool: which has some
- * @pages: how many; not added to what was asked for before
+ * @pages: how many more; forgotten when the host is not short any more
  *
  * Context: any that may wake somebody.
  */
 void ballast_reclaim_ask_for_host(struct ballast_pool *pool, unsigned long pages)
 {
-	atomic_long_t *asked = &pool->reclaim->host_pages;
-
-	if (atomic_long_read(asked) < (long)pages)
-		atomic_long_set(asked, pages);
+	atomic_long_add(pages, &pool->reclaim->host_pages);
 	kick(pool);
 }
 

@@ -63,8 +63,8 @@ static unsigned long scan(struct shrinker *shrinker, struct shrink_control *sc)
 	wait_event_timeout(reclaim->progress,
 			   READ_ONCE(reclaim->taken_pages) - before >= sc->nr_to_scan, WAIT);
 	taken = READ_ONCE(reclaim->taken_pages) - before;
-	/* who was kept waiting in vain is not to come again at once */
-	return taken >= sc->nr_to_scan ? taken : SHRINK_STOP;
+	/* some is progress: without any the kernel looks for a process to kill */
+	return taken ?: SHRINK_STOP;
 }
 
 /* ballast_reclaim_add_shrinker() - from now on the host may ask; 0 or -ENOMEM */
