@@ -93,7 +93,7 @@ bench-balloon: packages
 fig7: packages
 	@selftests/tools/fig7-run
 check-pressure: packages
-	@BALLAST_PRESSURE=all selftests/run lab:6.12 -- store/lab_pressure
+	@BALLAST_PRESSURE=all selftests/run lab:6.12 -- store/lab_store store/lab_pressure
 bench-store: packages
 	@selftests/store/compare-run
 fig8: packages
