@@ -105,8 +105,9 @@ mapper_stop()
 	exec {fd}>&-
 	fd=${!out}
 	exec {fd}<&-
-	# mappers started later hold its descriptors too: no end of file comes
-	kill "$pid"
+	# mappers started later hold its descriptors too: no end of file comes; if there
+	# are none it may have ended by itself
+	kill "$pid" 2>/dev/null || true
 	wait "$pid" || true
 	rm -f "$work/mapper.$name".*
 }
