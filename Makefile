@@ -33,24 +33,29 @@ BUILD = $(CURDIR)/.build/$(KVER)
 SOURCES := Kbuild kmod include
 # the lab host loads what is in BUILD; this is for its guests
 BALLOON_BUILD = $(CURDIR)/.build/balloon-$(KVER)
+TEST_BUILD = $(CURDIR)/.build/tests-$(KVER)
 
-.PHONY: all modules balloon tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-pressure fig7 lint unit packages
+.PHONY: all modules balloon test-modules tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-pressure fig7 lint unit packages
 all: modules balloon
 
+# $(call kbuild,TREE OF LINKS,SOURCES,WHERE ITS KBUILD IS)
+define kbuild
+@selftests/packages build
+@selftests/vm/link-tree "$(1)" $(2)
+@kdir=$$($(KERNEL_HELPER) --build-dir "$(KVER)") || exit; \
+$(MAKE) -C "$$kdir" M="$(3)" W=$(W) $(if $(C),C=$(C) CF="-D__CHECK_ENDIAN__") modules \
+	| sed -u -e '/Entering directory\|Leaving directory/d'; exit $${PIPESTATUS[0]}
+endef
+
 modules:
-	@selftests/packages build
-	@selftests/vm/link-tree "$(BUILD)" $(SOURCES)
-	@kdir=$$($(KERNEL_HELPER) --build-dir "$(KVER)") || exit; \
-	$(MAKE) -C "$$kdir" M="$(BUILD)" W=$(W) $(if $(C),C=$(C) CF="-D__CHECK_ENDIAN__") modules \
-		| sed -u -e '/Entering directory\|Leaving directory/d'; exit $${PIPESTATUS[0]}
+	$(call kbuild,$(BUILD),$(SOURCES),$(BUILD))
 
 balloon:
-	@selftests/packages build
-	@selftests/vm/link-tree "$(BALLOON_BUILD)" virtio-balloon-guest
-	@kdir=$$($(KERNEL_HELPER) --build-dir "$(KVER)") || exit; \
-	$(MAKE) -C "$$kdir" M="$(BALLOON_BUILD)/virtio-balloon-guest" W=$(W) \
-		$(if $(C),C=$(C) CF="-D__CHECK_ENDIAN__") modules \
-		| sed -u -e '/Entering directory\|Leaving directory/d'; exit $${PIPESTATUS[0]}
+	$(call kbuild,$(BALLOON_BUILD),virtio-balloon-guest,$(BALLOON_BUILD)/virtio-balloon-guest)
+
+# what tests in the lab load beside it
+test-modules:
+	$(call kbuild,$(TEST_BUILD),selftests/modules,$(TEST_BUILD)/selftests/modules)
 
 tools:
 	@selftests/packages tools
