@@ -79,12 +79,18 @@ same_price()
 # divided BYTES: wait until the targets share that out, or say what they are
 divided()
 {
-	wait_until 10 divided_is "$1" || {
-		echo "targets $(get idle target_bytes) + $(get busy target_bytes), expected $1"
-		echo "idle: $(get idle active_bp) $(get idle reason); busy: $(get busy active_bp) $(get busy reason)"
-		grep . "$root"/pools/host/*
-		return 1
-	}
+	wait_until 10 divided_is "$1" || { echo "expected $1"; say_targets; return 1; }
+}
+
+say_targets()
+{
+	local name
+	for name in idle busy; do
+		echo "$name: target $(get "$name" target_bytes) active $(get "$name" active_bp)" \
+			"balloon $(get "$name" balloon_bytes), its target" \
+			"$(get "$name" balloon_target_bytes), $(get "$name" reason)"
+	done
+	grep . "$root"/pools/host/*
 }
 
 # $1, less what the VMMs themselves use where their memory counts
@@ -210,7 +216,7 @@ enforce_moves_balloons()
 	step=$(get idle balloon_target_bytes)
 	expect_range "first step" "$step" 1 $((64 * mib / 10 + 4096))
 	reason_becomes idle tax
-	wait_until 20 both_are_at_target
+	wait_until 20 both_are_at_target || { say_targets; return 1; }
 	# none, unless the host is so slow that busy does not get round in a period
 	[ $(($(get busy balloon_target_bytes) * 4)) -le "$(get idle balloon_target_bytes)" ]
 	knob policy/mode observe

@@ -12,7 +12,7 @@
 #   vm_shown NAME, vm_gone NAME	is its directory there?
 #   get NAME FILE, set_ NAME FILE VALUE	of its directory
 #   knob DIRECTORY/FILE [VALUE]	prints or sets it
-#   quick			periods of half a second
+#   quick			periods of half a second, on the debug kernel of two
 #   test_end			to be trapped on EXIT by each test: kills all VMs,
 #				gives every knob its default; calls test_ended at
 #				last, if there is one
@@ -134,7 +134,8 @@ knob()
 
 quick()
 {
-	knob sampling/period_ms 500
+	# in which a VM that is busy gets round
+	knob sampling/period_ms $((500 * slow))
 	knob policy/balance_period_ms 1000
 }
 

@@ -3,12 +3,14 @@
  * The smallest VMM: KVM guests whose working set is known to the page.
  *
  *   minivm [--memory MiB] [--backing anon|thp|ksm|shm|hugetlb|file:PATH] [--vms N]
- *          [--pause US] [--mlock yes]
+ *          [--pause US] [--mlock yes] [--irqchip yes]
  *   minivm --cycles N [--live-every N --live-ms MS] [...]
  *          make, run and destroy VMs, N times; each N-th runs for so long.
  *          --processes N: the same, each in a process of its own
  *
- * A guest rests --pause after each pass.  With --mlock its memory is locked.
+ * A guest rests --pause after each pass.  With --mlock its memory is locked.  With
+ * --irqchip the kernel has its interrupt controllers, and KVM has others wait for the
+ * pages that the vCPU needs.
  *
  *   --guest load	a guest that writes its memory and checks it (load_guest.h);
  *			its memory is not touched before it does.  --soft N: so
@@ -90,7 +92,7 @@ static const char *backing = "anon";
 static atomic_bool running = true, churning, leaving;
 static unsigned long pause_us = PAUSE_US;
 static unsigned long live_every, live_ms;
-static bool locked, loads;
+static bool locked, loads, irqchip;
 static unsigned long soft = 8, same;
 static _Atomic uint64_t started_ns;
 static int kvm;
@@ -216,7 +218,8 @@ static void set_registers(struct vm *vm)
 {
 	struct kvm_regs regs = {
 		.rip = loads ? address_in_guest(load_guest) : CODE,
-		.rflags = 2, .rsp = STACK - 8,
+		/* nothing interrupts it; for KVM it must be possible, to wait for a page */
+		.rflags = irqchip ? 0x202 : 2, .rsp = STACK - 8,
 		.rdi = PARAMETERS, .rsi = LIST, .rdx = GENERATIONS,
 	};
 	struct kvm_sregs sregs;
@@ -272,6 +275,8 @@ static void vm_create(struct vm *vm, int number)
 
 	vm->fd = check(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
 	check(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL), "KVM_SET_TSS_ADDR");
+	if (irqchip)
+		check(ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
 	vm->memory = map_memory(vm, number);
 	vm->balloon = 0;
 	if (!loads)
@@ -657,6 +662,8 @@ int main(int argc, char **argv)
 			pause_us = strtoul(argv[i + 1], NULL, 10);
 		else if (!strcmp(argv[i], "--mlock"))
 			locked = !strcmp(argv[i + 1], "yes");
+		else if (!strcmp(argv[i], "--irqchip"))
+			irqchip = !strcmp(argv[i + 1], "yes");
 		else if (!strcmp(argv[i], "--guest"))
 			loads = !strcmp(argv[i + 1], "load");
 		else if (!strcmp(argv[i], "--soft"))

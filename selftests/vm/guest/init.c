@@ -29,11 +29,14 @@
  *                    swapped, and OOM kills, are then reported
  *     grow=MiB       as unique, but filled only when a line comes in on /dev/ttyS1,
  *                    as fast as it goes; from then on checked like the rest
+ *     pulse=1        a thread that does a little every 10 ms, and says each second how
+ *                    often it could, its longest wait in that second, and how
+ *                    often KVM told this guest that a page it waited for is there
  *     corrupt=1      flip one byte after filling: the harness must notice
  *
  * On the serial console (for guests.sh): "BALLAST-GUEST name" followed by
- * "ready", "grows", "grown", "ok key=value...", "MISMATCH key=value..." or
- * "error ...".
+ * "ready", "grows", "grown", "ok key=value...", "pulse key=value...",
+ * "MISMATCH key=value..." or "error ...".
  * After a MISMATCH the guest stands still, so that its memory can be looked at.
  */
 #define _GNU_SOURCE
@@ -63,6 +66,8 @@
 #define REPORT_MS 2000
 #define HOT_MS 100
 #define DISK_MS 10
+#define PULSE_MS 10
+#define PULSE_REPORT_MS 1000
 #define GROW_PAGES PAGES_PER_MIB	/* a tick, so that it goes on reporting */
 
 /* In the order in which they lie: the last is not there from the start. */
@@ -80,6 +85,7 @@ static struct {
 	uint64_t seed;
 	uint64_t disk_pages;
 	int swap;
+	int pulse;
 	int corrupt;
 } conf = { .name = "?", .rate = 5000, .seed = 1 };
 
@@ -387,6 +393,47 @@ static void *use_disk(void *unused)
 	return unused;
 }
 
+/* What KVM's async page faults end with: a line of /proc/interrupts, all CPUs'. */
+static unsigned long long async_faults(void)
+{
+	FILE *interrupts = fopen("/proc/interrupts", "re");
+	unsigned long long sum = 0;
+	char line[400], *at, *end;
+
+	while (interrupts && fgets(line, sizeof(line), interrupts)) {
+		at = strstr(line, "HYP:");
+		if (!at)
+			continue;
+		for (at += 4; sum += strtoull(at, &end, 10), end != at; at = end)
+			;
+	}
+	if (interrupts)
+		fclose(interrupts);
+	return sum;
+}
+
+static void *keep_pulse(void *unused)
+{
+	uint64_t times = 0, longest = 0, reported = now_ms(), last = reported, now;
+
+	for (;;) {
+		sleep_ms(PULSE_MS);
+		now = now_ms();
+		times++;
+		if (now - last > longest)
+			longest = now - last;
+		last = now;
+		if (now - reported < PULSE_REPORT_MS)
+			continue;
+		report("pulse times=%llu longest_ms=%llu async_faults=%llu uptime_ms=%llu",
+		       (unsigned long long)times, (unsigned long long)longest, async_faults(),
+		       (unsigned long long)now);
+		reported = now;
+		longest = 0;
+	}
+	return unused;
+}
+
 static void *await_order(void *unused)
 {
 	int fd = open("/dev/ttyS1", O_RDONLY | O_NOCTTY | O_CLOEXEC);
@@ -564,6 +611,8 @@ static void set_option(const char *key, uint64_t value)
 		conf.seed = value;
 	else if (!strcmp(key, "swap"))
 		conf.swap = value;
+	else if (!strcmp(key, "pulse"))
+		conf.pulse = value;
 	else if (!strcmp(key, "corrupt"))
 		conf.corrupt = value;
 	else if (strcmp(key, "verify"))
@@ -618,7 +667,7 @@ static unsigned long long free_kib(void)
 int main(void)
 {
 	char *workload = NULL, *modules = NULL;
-	pthread_t hot, disk, order;
+	pthread_t hot, disk, order, pulse;
 	int commands = 0;
 
 	mkdir("/dev", 0755);
@@ -643,6 +692,8 @@ int main(void)
 	if (conf.disk_pages && pthread_create(&disk, NULL, use_disk, NULL))
 		fail("thread");
 	if (conf.pages[GROWN] && pthread_create(&order, NULL, await_order, NULL))
+		fail("thread");
+	if (conf.pulse && pthread_create(&pulse, NULL, keep_pulse, NULL))
 		fail("thread");
 	if (commands && commands_begin(report))
 		fail("commands");

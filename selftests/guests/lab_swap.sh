@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck disable=SC2317	# ktap_run calls the functions
+#
+# A Linux guest with more memory than its pool: all it has is right, throughout; and
+# while a page of one of its tasks is read from a slow disk, its other tasks go on
+# (KVM's async page faults).
+#
+# Of the stock kernels: the debug kernel takes minutes to boot a guest, and sees the
+# same fault path in store/lab_pressure.sh.
+
+here=$(cd "$(dirname "$0")" && pwd -P)
+# shellcheck source=selftests/vm/ktap.sh
+. "$here/../vm/ktap.sh"
+# shellcheck source=selftests/vm/guests.sh
+. "$here/../vm/guests.sh"
+# shellcheck source=selftests/store/devices.sh
+. "$here/../store/devices.sh"
+
+dir=/run/ballast-guests-swap
+pool=/sys/kernel/ballast/pools/swap
+memory=128
+read_ms=300
+
+pool()
+{
+	local value
+	read -r value <"$pool/$1" && echo "$value"
+}
+
+# pulse KEY: what the guest said of it last
+pulse()
+{
+	local value
+	value=$(guest_said a | grep -a '^BALLAST-GUEST a pulse ' | tail -n 1 | grep -o " $1=[0-9]*")
+	echo "${value#*=}" | grep .
+}
+
+say()
+{
+	echo "# $*" >&3
+}
+
+test_guest_runs()
+{
+	guest_start a --memory "$memory" --backing "file:$dir" \
+		--workload seed=5,unique=24,text=16,dirty=20,rate=3000,pulse=1
+	guest_wait_ready a 200
+	guest_verify a
+	[ "$(pulse times)" -gt 0 ]
+}
+
+# Less than half of what it has: pages go and come all the time.
+test_less_memory_than_it_uses()
+{
+	mount -o "remount,size=40m" "$dir"
+	guest_verify a 300
+	[ "$(pool pages_swapped_out)" -gt 1000 ]
+	[ "$(pool pages_swapped_in)" -gt 1000 ]
+	[ "$(pool pages_lost)" = 0 ]
+	[ "$(pool used_bytes)" -le $((41 << 20)) ]
+	say "swapped out $(pool pages_swapped_out) pages, in $(pool pages_swapped_in)," \
+		"now in swap $(($(pool swapped_bytes) >> 20)) MiB"
+}
+
+swapped_in_since()
+{
+	guest_check a || return 2
+	[ "$(pool pages_swapped_in)" -ge $(($1 + $2)) ]
+}
+
+# Nothing is taken any more; what comes back takes long.  A task that waits for such
+# a page does not keep the CPU: one that does a little every 10 ms goes on.  If it
+# could not, it would have one turn between two pages, or two.
+test_others_go_on()
+{
+	local from pages times faults begin
+	mount -o "remount,size=$((memory + 8))m" "$dir"
+	disk_slow "$read_ms" 0
+	# at first also what that task itself needs may come
+	guests_wait_until 120 swapped_in_since "$(pool pages_swapped_in)" 20
+	from=$(pool pages_swapped_in)
+	times=$(pulse times)
+	faults=$(pulse async_faults)
+	begin=$(pulse uptime_ms)
+	guests_wait_until 120 swapped_in_since "$from" 40
+	pages=$(($(pool pages_swapped_in) - from))
+	disk_fails nothing
+	times=$(($(pulse times) - times))
+	faults=$(($(pulse async_faults) - faults))
+	say "$pages pages of $read_ms ms each: the other task had $times turns in" \
+		"$(($(pulse uptime_ms) - begin)) ms, the guest $faults async page faults"
+	[ "$times" -ge $((5 * pages)) ]
+	# not all are the guest's: what its kernel needs at once, and what QEMU reads
+	[ "$faults" -ge $((pages / 8)) ]
+}
+
+test_all_is_right()
+{
+	guest_verify a 300
+	[ "$(pool pages_lost)" = 0 ]
+}
+
+test_all_is_given_back()
+{
+	guests_stop_all
+	rm -f "$dir"/*
+	[ "$(pool used_bytes)" = 0 ]
+	[ "$(pool swap_free_bytes)" = "$(pool swap_size_bytes)" ]
+	umount "$dir"
+	rmmod ballast
+	disk_remove
+}
+
+ktap_suite "a guest in swap"
+if [ -n "${BALLAST_LAB_DEBUG:-}" ]; then
+	ktap_skip "a guest in swap" "on the stock kernels"
+	ktap_end
+fi
+exec 3>&1
+trap guests_stop_all EXIT
+modprobe ballast || exit 1
+mkdir -p "$dir"
+disk=$(disk_failing $memory) || exit 1
+mount -t ballastfs -o "size=$((memory + 8))m,sharing=off,name=swap,compress=off,swap=$disk" \
+	none "$dir" || exit 1
+ktap_run "guest runs" test_guest_runs
+ktap_run "less memory than it uses" test_less_memory_than_it_uses
+ktap_run "its other tasks go on while a page is read" test_others_go_on
+ktap_run "all is right" test_all_is_right
+ktap_run "all is given back" test_all_is_given_back
+ktap_end
