@@ -85,7 +85,8 @@ demo: packages
 check: packages
 	@selftests/run lint unit tools runner lab:6.1 lab:6.12
 check-debug: packages
-	@selftests/run lab:debug
+	@selftests/vm/debug-kernel >/dev/null
+	@selftests/run lab:debug:fs,guests,kvm lab:debug:-fs,guests,kvm
 bench: packages
 	@selftests/packages bench
 	@selftests/bench/run

@@ -45,6 +45,7 @@ pair()
 	wait_until 5 vm_shown busy
 	set_ idle balloon_state ok
 	set_ busy balloon_state ok
+	come_round busy
 	settled idle busy
 }
 
@@ -531,7 +532,7 @@ targets_are_told()
 	local file
 	pair
 	file=$root/vms/$(vm_pid idle)/balloon_target_bytes
-	gcc -O1 -Wall -Wextra -Werror -o "$work/await" "$here/await.c"
+	kvm_build await
 	"$work/await" "$file" 20 >"$work/told" &
 	await=$!
 	wait_until 5 test -s "$work/told"

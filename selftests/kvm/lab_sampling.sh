@@ -52,6 +52,7 @@ measure()
 	for percent in $fractions; do
 		[ -n "$how" ] || [ "$percent" -le $((100 - 400 / memory)) ] || continue
 		vm a touch "$percent" "$how"
+		come_round a
 		after a 5
 		truth=$(truth_bp "$percent")
 		for _ in 1 2 3; do
@@ -176,6 +177,7 @@ at_most_n_faults()
 	vm_start a --memory "$memory"
 	vm a touch 90
 	wait_until 5 vm_shown a
+	come_round a
 	after a 1
 	from=$(get a sampled_faults)
 	periods=$(get a active_periods)

@@ -12,7 +12,9 @@
 #   vm_shown NAME, vm_gone NAME	is its directory there?
 #   get NAME FILE, set_ NAME FILE VALUE	of its directory
 #   knob DIRECTORY/FILE [VALUE]	prints or sets it
-#   quick			periods of half a second, on the debug kernel of two
+#   quick			periods of half a second
+#   come_round NAME		makes periods so long that the VM goes over what it uses
+#				twice in one: a slow host's VM uses less in less
 #   test_end			to be trapped on EXIT by each test: kills all VMs,
 #				gives every knob its default; calls test_ended at
 #				last, if there is one
@@ -24,12 +26,23 @@ lib_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=/sys/kernel/ballast
 work=
 
+# kvm_build PROGRAM: into $work, as sharing/build made it, or compiled now
+kvm_build()
+{
+	local source=$lib_dir/$1.c made=$lib_dir/../../.build/selftests/sharing/$1
+	if [ "$made" -nt "$source" ] && [ "$made" -nt "$lib_dir/load_guest.h" ]; then
+		ln -s "$made" "$work/"
+	else
+		gcc -O2 -Wall -Wextra -Werror -pthread -o "$work/$1" "$source"
+	fi
+}
+
 kvm_start()
 {
 	[ -n "${BALLAST_LAB:-}" ] || { echo "run me in the lab: selftests/vm/run"; exit 2; }
 	[ -e /dev/kvm ] || modprobe kvm_amd
 	work=$(mktemp -d /tmp/kvm.XXXXXX) || exit 1
-	gcc -O1 -Wall -Wextra -Werror -pthread -o "$work/minivm" "$lib_dir/minivm.c" || exit 1
+	kvm_build minivm || exit 1
 	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 	! grep -q '^ballast ' /proc/modules || rmmod ballast || exit 1
 	modprobe ballast || exit 1
@@ -134,9 +147,37 @@ knob()
 
 quick()
 {
-	# in which a VM that is busy gets round
-	knob sampling/period_ms $((500 * slow))
+	knob sampling/period_ms 500
 	knob policy/balance_period_ms 1000
+}
+
+passes_of()
+{
+	local answer
+	answer=$(vm "$1" passes)
+	echo "${answer#passes }"
+}
+
+has_passes()
+{
+	[ "$(passes_of "$1")" -ge "$2" ]
+}
+
+periods_begun()
+{
+	[ "$(get "$1" active_periods)" -ge "$2" ]
+}
+
+# Watched, for that makes it slower.
+come_round()
+{
+	local name=$1 begin ms
+	wait_until 60 periods_begun "$name" $(($(get "$name" active_periods) + 1))
+	wait_until 60 has_passes "$name" $(($(passes_of "$name") + 1))
+	begin=${EPOCHREALTIME/./}
+	wait_until 60 has_passes "$name" $(($(passes_of "$name") + 2))
+	ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
+	[ "$ms" -le "$(knob sampling/period_ms)" ] || knob sampling/period_ms "$ms"
 }
 
 test_end()
