@@ -209,19 +209,20 @@ enforce_moves_balloons()
 	pair
 	# above what they have, but by less than state high wants
 	limit_to 103 "$(knob pools/host/used_bytes)"
-	wait_until 10 state_is soft
+	wait_until 10 state_is soft || { say_targets; return 1; }
 	expect "balloon target in mode observe" "$(get idle balloon_target_bytes)" 0
 	reason_becomes idle observe
 	knob policy/mode enforce
-	wait_until 10 has_balloon_target idle
+	wait_until 10 has_balloon_target idle || { say_targets; return 1; }
 	step=$(get idle balloon_target_bytes)
 	expect_range "first step" "$step" 1 $((64 * mib / 10 + 4096))
 	reason_becomes idle tax
 	wait_until 20 both_are_at_target || { say_targets; return 1; }
 	# none, unless the host is so slow that busy does not get round in a period
-	[ $(($(get busy balloon_target_bytes) * 4)) -le "$(get idle balloon_target_bytes)" ]
+	[ $(($(get busy balloon_target_bytes) * 4)) -le "$(get idle balloon_target_bytes)" ] ||
+		{ say_targets; return 1; }
 	knob policy/mode observe
-	wait_until 5 target_is_balloon idle
+	wait_until 5 target_is_balloon idle || { say_targets; return 1; }
 }
 
 has_balloon_target()
