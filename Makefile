@@ -34,7 +34,7 @@ SOURCES := Kbuild kmod include
 # the lab host loads what is in BUILD; this is for its guests
 BALLOON_BUILD = $(CURDIR)/.build/balloon-$(KVER)
 
-.PHONY: all modules balloon tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-pressure fig7 lint unit packages
+.PHONY: all modules balloon tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-pressure fig7 fig8 lint unit packages
 all: modules balloon
 
 modules:
