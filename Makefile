@@ -35,7 +35,7 @@ SOURCES := Kbuild kmod include
 BALLOON_BUILD = $(CURDIR)/.build/balloon-$(KVER)
 TEST_BUILD = $(CURDIR)/.build/tests-$(KVER)
 
-.PHONY: all modules balloon test-modules tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-pressure fig7 lint unit packages
+.PHONY: all modules balloon test-modules tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-pressure fig7 fig8 lint unit packages
 all: modules balloon
 
 # $(call kbuild,TREE OF LINKS,SOURCES,WHERE ITS KBUILD IS)

@@ -41,6 +41,10 @@
  *   forget                    those times
  *   bad                       what was wrong with the last page that was
  *   mmaps MS                  mmaps COUNT LONGEST-us: map and unmap memory for so long
+ *   later touch|balloon|write ...	answered at once; a thread does these, in their order
+ *   state                     state BALLOON-BYTES LEFT PASSES: what the balloon holds, how many
+ *                             of those are not done, how often the guest came round; at
+ *                             once, for it does not look into the guest's memory
  *   exit
  * "ready SIZE_BYTES" is said first.
  */
@@ -84,6 +88,8 @@ struct vm {
 	int file;			/* -1: none */
 	int tsc_khz;
 	uint64_t balloon;	/* pages */
+	_Atomic uint64_t given;	/* of them, given back */
+	_Atomic uint64_t rounds;	/* as load.passes, in the VMM's memory */
 	pthread_t thread, churner;
 };
 
@@ -96,6 +102,9 @@ static bool locked, loads, irqchip;
 static unsigned long soft = 8, same;
 static _Atomic uint64_t started_ns;
 static int kvm;
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static FILE *later_in, *later_out;	/* a pipe */
+static atomic_int later_left;
 
 /* mov r8,[count]; for (rcx = 0; rcx < r8; rcx++) read page list[rcx]; */
 static const uint8_t code[] = {
@@ -278,7 +287,7 @@ static void vm_create(struct vm *vm, int number)
 	if (irqchip)
 		check(ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
 	vm->memory = map_memory(vm, number);
-	vm->balloon = 0;
+	vm->balloon = vm->given = vm->rounds = 0;
 	if (!loads)
 		memset(vm->memory, 1 + number, memory_bytes);
 	if (locked)
@@ -322,6 +331,7 @@ static void run_once(struct vm *vm)
 		fprintf(stderr, "minivm: exit %u\n", vm->run->exit_reason);
 		exit(1);
 	}
+	vm->rounds += vm->run->exit_reason == KVM_EXIT_IO;
 }
 
 /* What stops or ends it is seen after a pass, also by one that never rests. */
@@ -417,12 +427,15 @@ static void set_balloon(struct vm *vm, double percent)
 	double used = load_of(vm)->count * 100.0 / pages;
 
 	vm->balloon = after;
-	if (after <= old)
+	if (after <= old) {
+		vm->given = after;
 		return;
+	}
 	touch(vm, used, false);
 	memset(generations + pages - after, 0, 4 * (after - old));
 	check(fallocate(vm->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			(pages - after) * PAGE, (after - old) * PAGE), "punch");
+	vm->given = after;
 }
 
 static uint64_t us_of(struct vm *vm, uint64_t of_ticks)
@@ -495,6 +508,9 @@ static bool load_question(struct vm *vm, char *line)
 		say_bad(vm);
 	else if (!strncmp(line, "mmaps ", 6))
 		say_mmaps(strtoul(line + 6, NULL, 10));
+	else if (!strncmp(line, "state", 5))
+		printf("state %llu %d %llu\n", (unsigned long long)vm->given * PAGE, later_left,
+		       (unsigned long long)vm->rounds);
 	else
 		return false;
 	return true;
@@ -517,19 +533,80 @@ static bool load_command(struct vm *vm, char *line)
 	return true;
 }
 
+static bool touch_command(struct vm *vms, int count, char *line)
+{
+	char how[16] = "";
+	double percent;
+
+	if (sscanf(line, "touch %lf %15s", &percent, how) < 1)
+		return false;
+	for (int i = 0; i < count; i++)
+		touch(&vms[i], percent, !strcmp(how, "scatter"));
+	return true;
+}
+
+/* What changes the list, one at a time. */
+static bool list_command(struct vm *vms, int count, char *line)
+{
+	bool known;
+
+	pthread_mutex_lock(&list_lock);
+	known = leaving || (loads && load_command(vms, line)) ||
+		touch_command(vms, count, line);
+	pthread_mutex_unlock(&list_lock);
+	return known;
+}
+
+/* A guest that waits for memory comes round late, and who asks has other VMs to look after. */
+static void *later_thread(void *arg)
+{
+	char line[128];
+
+	while (fgets(line, sizeof(line), later_out)) {
+		if (!list_command(arg, 1, line)) {
+			errno = EINVAL;
+			die(line);
+		}
+		later_left--;
+	}
+	return NULL;
+}
+
+static void later_begin(struct vm *vm, pthread_t *thread)
+{
+	int ends[2];
+
+	check(pipe(ends), "pipe");
+	later_out = fdopen(ends[0], "r");
+	later_in = fdopen(ends[1], "w");
+	pthread_create(thread, NULL, later_thread, vm);
+}
+
+static void later_end(pthread_t thread)
+{
+	fclose(later_in);
+	pthread_join(thread, NULL);
+	fclose(later_out);
+}
+
+static void later_put(const char *line)
+{
+	later_left++;
+	fputs(line, later_in);
+	fflush(later_in);
+}
+
 static bool command(struct vm *vms, int count, char *line)
 {
-	char how[16] = "", what[16] = "";
-	double percent;
+	char what[16] = "";
 
 	if (loads && load_question(vms, line))
 		return true;
-	if (loads && load_command(vms, line))
+	if (loads && !strncmp(line, "later ", 6))
+		return later_put(line + 6), puts("ok"), true;
+	if (list_command(vms, count, line))
 		return puts("ok"), true;
-	if (sscanf(line, "touch %lf %15s", &percent, how) >= 1) {
-		for (int i = 0; i < count; i++)
-			touch(&vms[i], percent, !strcmp(how, "scatter"));
-	} else if (sscanf(line, "churn %15s", what) == 1) {
+	if (sscanf(line, "churn %15s", what) == 1) {
 		churning = !strcmp(what, "on");
 	} else if (!strncmp(line, "stop", 4)) {
 		running = false;
@@ -559,6 +636,8 @@ static void drop(struct vm *vms, int count)
 	if (leaving)
 		return;
 	leaving = true;
+	pthread_mutex_lock(&list_lock);	/* who is at it comes to an end */
+	pthread_mutex_unlock(&list_lock);
 	for (int i = 0; i < count; i++) {
 		pthread_join(vms[i].thread, NULL);
 		pthread_join(vms[i].churner, NULL);
@@ -569,6 +648,7 @@ static void drop(struct vm *vms, int count)
 static void serve(int count)
 {
 	struct vm *vms = calloc(count, sizeof(*vms));
+	pthread_t later;
 	char line[128];
 
 	for (int i = 0; i < count; i++) {
@@ -576,6 +656,7 @@ static void serve(int count)
 		pthread_create(&vms[i].thread, NULL, vcpu_thread, &vms[i]);
 		pthread_create(&vms[i].churner, NULL, churn_thread, &vms[i]);
 	}
+	later_begin(vms, &later);
 	printf("ready %lu\n", memory_bytes * count);
 	while (fgets(line, sizeof(line), stdin)) {
 		if (!strncmp(line, "drop", 4)) {
@@ -585,6 +666,7 @@ static void serve(int count)
 			break;
 		}
 	}
+	later_end(later);
 	drop(vms, count);
 	free(vms);
 }

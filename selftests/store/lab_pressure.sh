@@ -305,14 +305,16 @@ idle_pay_for_one_that_runs_wild()
 
 # ---- balloons
 
-# obey: what ballastd and the guest do: the balloon is what was asked for, to a percent
+# obey: what ballastd and the guest do: the balloon is what was asked for, to the page
 obey()
 {
-	local name percent
+	local name pages percent
 	for name in $names; do
-		percent=$(($(get "$name" balloon_target_bytes) * 100 / (memory * mib)))
-		vm "$name" balloon "$percent"
-		set_ "$name" balloon_bytes $((percent * memory * mib / 100))
+		pages=$(($(get "$name" balloon_target_bytes) / 4096))
+		# half a page more, in millionths: minivm rounds down
+		percent=$(((2 * pages + 1) * 50000000 / (memory * 256)))
+		vm "$name" balloon "$((percent / 1000000)).$(printf %06d $((percent % 1000000)))"
+		set_ "$name" balloon_bytes $((pages * 4096))
 	done
 }
 
