@@ -72,16 +72,17 @@ static struct page *pop_within(struct ballast_ranges *ranges, u64 pages, unsigne
  * ballast_ranges_allocate - take free blocks from the guest, largest first
  * @ranges: empty
  * @pages: at most so many
+ * @order_min: of the smallest block
  *
  * Sleeps.  Return: pages taken.
  */
-u64 ballast_ranges_allocate(struct ballast_ranges *ranges, u64 pages)
+u64 ballast_ranges_allocate(struct ballast_ranges *ranges, u64 pages, unsigned int order_min)
 {
 	int order = BALLAST_ORDER_MAX;
 	struct page *page;
 
 	might_sleep();
-	while (order >= (int)BALLAST_ORDER_MIN) {
+	while (order >= (int)order_min) {
 		page = (1ULL << order) <= pages - ranges->pages ?
 		       alloc_pages(BLOCK_GFP, order) : NULL;
 		if (page)
@@ -104,6 +105,36 @@ void ballast_ranges_free(struct ballast_ranges *ranges)
 
 	while ((page = pop_within(ranges, ~0ULL, &order)))
 		__free_pages(page, order);
+}
+
+/**
+ * ballast_ranges_splice - all blocks of one go to another
+ * @from: empty afterwards
+ * @to: has them as well
+ */
+void ballast_ranges_splice(struct ballast_ranges *from, struct ballast_ranges *to)
+{
+	unsigned int order;
+
+	for (order = 0; order <= BALLAST_ORDER_MAX; order++) {
+		list_splice_tail_init(&from->blocks[order], &to->blocks[order]);
+		to->count[order] += from->count[order];
+		from->count[order] = 0;
+	}
+	to->pages += from->pages;
+	from->pages = 0;
+}
+
+/**
+ * ballast_ranges_pop - one block, the largest
+ * @ranges: has it no more
+ * @order: set to the block's, if there is one
+ *
+ * Return: its first page, or NULL.
+ */
+struct page *ballast_ranges_pop(struct ballast_ranges *ranges, unsigned int *order)
+{
+	return pop_within(ranges, ~0ULL, order);
 }
 
 /* Dumps and hibernation need not look at what is in the balloon. */

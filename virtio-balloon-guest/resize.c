@@ -139,7 +139,7 @@ static void inflate(struct ballast_balloon *balloon, u64 pages)
 	int err;
 
 	ballast_ranges_init(&blocks);
-	left = pages - ballast_ranges_allocate(&blocks, pages);
+	left = pages - ballast_ranges_allocate(&blocks, pages, BALLAST_ORDER_MIN);
 	want = min(left, pages_max);
 	if (ballast_pages_allocate(&small, want, &reclaim_us) < want)
 		outcome = BALLAST_OUTCOME_SHORT;

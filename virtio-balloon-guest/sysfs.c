@@ -57,6 +57,12 @@ BALLAST_SHOW(hold_off_ms, "%llu", ballast_hold_left_ms(&balloon->decider.hold, b
 BALLAST_ATTR_RO(balloon, hold_off_ms);
 BALLAST_SHOW(ranges_reported, "%d", balloon->use_reporting)
 BALLAST_ATTR_RO(balloon, ranges_reported);
+BALLAST_SHOW(hinted_bytes, "%llu", READ_ONCE(balloon->hint.held.pages) << PAGE_SHIFT)
+BALLAST_ATTR_RO(balloon, hinted_bytes);
+BALLAST_SHOW(hinted_total_bytes, "%llu", READ_ONCE(balloon->hint.offered_pages) << PAGE_SHIFT)
+BALLAST_ATTR_RO(balloon, hinted_total_bytes);
+BALLAST_SHOW(hints_shrunk_bytes, "%llu", READ_ONCE(balloon->hint.shrunk_pages) << PAGE_SHIFT)
+BALLAST_ATTR_RO(balloon, hints_shrunk_bytes);
 
 static struct attribute *attributes[] = {
 	&dev_attr_target_bytes.attr,
@@ -73,6 +79,9 @@ static struct attribute *attributes[] = {
 	&dev_attr_last_reason.attr,
 	&dev_attr_hold_off_ms.attr,
 	&dev_attr_ranges_reported.attr,
+	&dev_attr_hinted_bytes.attr,
+	&dev_attr_hinted_total_bytes.attr,
+	&dev_attr_hints_shrunk_bytes.attr,
 	NULL
 };
 
