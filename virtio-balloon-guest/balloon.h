@@ -53,6 +53,7 @@ struct ballast_ranges {
  * struct ballast_counters - what was refused and given back, since the driver came
  * @refusals: times that the floor made the driver refuse
  * @vetoes: steps against the host's wish for pressure
+ * @vetoes_by: the same, by reason
  * @oom_give_backs: times that memory was given back rather than a process killed
  * @short_steps: steps that got less than they asked for
  *
@@ -61,6 +62,7 @@ struct ballast_ranges {
 struct ballast_counters {
 	u64 refusals;
 	u64 vetoes;
+	u64 vetoes_by[BALLAST_REASON_NR];
 	u64 oom_give_backs;
 	u64 short_steps;
 };

@@ -104,6 +104,7 @@ static void note_step(struct ballast_balloon *balloon, const struct ballast_step
 		return;
 	balloon->last_reason = step->reason;
 	balloon->counters.vetoes += step->veto;
+	balloon->counters.vetoes_by[step->reason] += step->veto;
 	if (step->reason == BALLAST_REASON_FLOOR && news) {
 		balloon->counters.refusals++;
 		dev_info_ratelimited(&balloon->vdev->dev,
