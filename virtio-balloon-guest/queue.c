@@ -3,8 +3,9 @@
  * The device's queues: page numbers, ranges, and waiting for the host.
  *
  * DOC: A queue has one buffer on its way at a time (the hint queue a batch), and its lock
- * is held until the host has taken it; the hint queue has one user, and no lock.  Indirect descriptors are refused (device.c), so adding a buffer
- * allocates nothing.  A host that breaks the device ends every wait.
+ * is held until the host has taken it; the hint queue has one user, and no lock.
+ * Indirect descriptors are refused (device.c), so adding a buffer allocates nothing.  A
+ * host that breaks the device ends every wait.
  */
 #include "balloon.h"
 
