@@ -15,6 +15,7 @@
 #   make bench-sampling  what idle sampling costs, and how well it estimates
 #   make check-balloon   the guest's balloon driver, in guests of kernel KVER= (6.12)
 #   make check-dkms      its DKMS packaging, on both Debian kernels
+#   make fig2            dbench, ballooned and configured small, as the paper shows it
 #   make bench-balloon   the guest's balloon driver against the kernel's
 #   make check-pressure  VMs with more memory than their pool, all of these tests
 #   make bench-store     overcommitted VMs, on ballastfs and on the host's swap
@@ -35,7 +36,7 @@ SOURCES := Kbuild kmod include
 # the lab host loads what is in BUILD; this is for its guests
 BALLOON_BUILD = $(CURDIR)/.build/balloon-$(KVER)
 
-.PHONY: all modules balloon tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-dkms check-pressure fig7 lint unit packages
+.PHONY: all modules balloon tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-dkms check-pressure fig2 fig7 lint unit packages
 all: modules balloon
 
 modules:
@@ -91,6 +92,8 @@ check-balloon: packages
 	@selftests/balloon/run
 check-dkms:
 	@selftests/balloon/dkms
+fig2: packages
+	@selftests/balloon/fig2
 bench-balloon: packages
 	@selftests/balloon/bench
 fig7: packages

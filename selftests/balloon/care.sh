@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2086,SC2154	# names are plain; in-lab sets what they share
+# shellcheck disable=SC2034,SC2086,SC2154	# names are plain; the files share them
 #
 # What the guest keeps and takes back: the floor, its own target, pressure, and the moment
 # before a process is killed, which the kernel's driver lets pass.

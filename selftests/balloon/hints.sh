@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2086,SC2154	# names are plain; in-lab sets what they share
+# shellcheck disable=SC2034,SC2086,SC2154	# names are plain; the files share them
 #
 # Hints: what is free need not be migrated.  A migration is slow until the test has seen what
 # the guest does; then it is cancelled, or let go.
@@ -21,8 +21,8 @@ test_hinting_guest_runs()
 
 qmp()
 {
-	guest_qmp hinted "$1" | tee /run/qmp.answer
-	! grep '"error"' /run/qmp.answer || false
+	guest_qmp hinted "$1" | tee $scratch/qmp.answer
+	! grep '"error"' $scratch/qmp.answer || false
 }
 
 # migrate COMMAND: begin, at 64 KiB a second, and wait for hints
@@ -52,15 +52,15 @@ has_hinted_nothing()
 # migration VALUE: a number of query-migrate's
 migration()
 {
-	guest_qmp hinted '{"execute":"query-migrate"}' >/run/migration
-	grep -o "\"$1\": [0-9]*" /run/migration | head -n 1 | grep -o '[0-9]*$'
+	guest_qmp hinted '{"execute":"query-migrate"}' >$scratch/migration
+	grep -o "\"$1\": [0-9]*" $scratch/migration | head -n 1 | grep -o '[0-9]*$'
 }
 
 has_migrated()
 {
-	guest_qmp hinted '{"execute":"query-migrate"}' >/run/migration
-	! grep '"status": "failed"' /run/migration || return 2
-	grep -q '"status": "completed"' /run/migration
+	guest_qmp hinted '{"execute":"query-migrate"}' >$scratch/migration
+	! grep '"status": "failed"' $scratch/migration || return 2
+	grep -q '"status": "completed"' $scratch/migration
 }
 
 test_hints_are_kept_until_the_end()
@@ -116,16 +116,16 @@ test_unload_during_a_migration()
 test_migration()
 {
 	local hinted sent
-	migrate 'cat >/run/migrated'
+	migrate "cat >$scratch/migrated"
 	hinted=$(value hinted hinted_bytes)
 	qmp '{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":1073741824}}'
 	guests_wait_until 300 has_migrated
 	sent=$((($(migration normal) + $(migration duplicate)) * 4096))
 	echo "sent: $((sent / mib)) MiB of $memory, $((hinted / mib)) MiB were hinted," \
-		"$(($(stat -c %s /run/migrated) / mib)) MiB written"
+		"$(($(stat -c %s $scratch/migrated) / mib)) MiB written"
 	[ $sent -le $((memory * mib - hinted / 2)) ]
 	guest_stop hinted
-	start_hinted --qemu-arg -incoming --qemu-arg 'exec:cat /run/migrated'
+	start_hinted --qemu-arg -incoming --qemu-arg "exec:cat $scratch/migrated"
 	guests_wait_until 120 has_arrived
 	# there the migration is over, and the balloon goes on
 	guests_wait_until 60 has_hinted_nothing || explain hinted
@@ -134,7 +134,7 @@ test_migration()
 	move hinted $memory
 	passes=$(guest_counter hinted pass)
 	guests_wait_until 120 guest_has_passed_since $((passes + 3))
-	rm /run/migrated
+	rm $scratch/migrated
 }
 
 has_arrived()

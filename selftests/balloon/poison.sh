@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2086,SC2154	# names are plain; in-lab sets what they share
+# shellcheck disable=SC2034,SC2086,SC2154	# names are plain; the files share them
 #
 # Guests whose free pages hold something: ranges may go by the reporting queue only where
 # what comes back is what free pages have to hold.
@@ -17,7 +17,7 @@ feature()
 poisoned_guest()
 {
 	local append=$1 device=$2 poison=$3 reporting=$4 ranges=$5
-	start poison ",free-page-reporting=on$device" --module $module --append "$low_floor $append"
+	start poison ",free-page-reporting=on$device" --module $module --append "$low_floor $loud $append"
 	guest_wait_ready poison 400
 	echo "features $(feature poison 4) $(feature poison 5), ranges $(value poison ranges_reported)"
 	[ "$(feature poison 4)" = "$poison" ]

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2086,SC2154	# names are plain; in-lab sets what they share
+# shellcheck disable=SC2034,SC2086,SC2154	# names are plain; the files share them
 #
 # Sleeping and waking: the balloon is empty in between, and inflates again.
 
 test_sleepy_guest_runs()
 {
-	local disk
-	mapfile -t disk < <(guest_swap_disk /run/sleeper.swap 256)
+	local disk swap
+	swap_space sleeper 256
 	start sleeper ,free-page-reporting=on,free-page-hint=on,iothread=io \
 		--qemu-arg -object --qemu-arg iothread,id=io --module $module "${disk[@]}" \
-		--append "$low_floor hibernate=nocompress" --workload identical=16,unique=8,dirty=50,swap=1
+		--append "$low_floor $loud hibernate=nocompress" --workload identical=16,unique=8,dirty=50,$swap
 	guest_wait_ready sleeper 400
 }
 

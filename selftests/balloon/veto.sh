@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2086,SC2154	# names are plain; in-lab sets what they share
+# shellcheck disable=SC2034,SC2086,SC2154	# names are plain; the files share them
 #
 # Each kind of pressure alone: with the others' limits off, what stops inflation and gives
 # memory back can only be that one.  The guest swaps, so nobody is about to be killed.
 
 test_swapping_guest_runs()
 {
-	local disk
-	mapfile -t disk < <(guest_swap_disk /run/veto.swap 256)
+	local disk swap
+	swap_space veto 256
 	start veto ,free-page-reporting=on --module $module "${disk[@]}" \
-		--workload identical=16,unique=8,dirty=50,swap=1
+		--workload identical=16,unique=8,dirty=50,$swap
 	guest_wait_ready veto 400
 }
 

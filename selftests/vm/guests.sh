@@ -6,7 +6,7 @@
 #   guest_start NAME [options]     boot one; returns at once
 #     --memory MiB                 (128, of which 56 are left for the workload on 6.1, 70 on 6.12)
 #     --cpus N                     (1)
-#     --kernel VERSION             stock kernel it runs (the lab's; 6.12 on debug)
+#     --kernel VERSION             kernel it runs: stock (the lab's; 6.12 on debug), or debug
 #     --backing anon|file:DIR      its memory: anonymous, or the file DIR/NAME, shared (anon)
 #     --backing-option KEY=VALUE   one more property of the memory backend
 #     --prealloc                   QEMU touches all memory first
@@ -40,8 +40,13 @@
 # Every function that fails says why on stderr.  All waits are limits, not
 # sleeps; on the debug kernel they are longer by themselves.
 
+# BALLAST_GUESTS_ACCEL=tcg emulates guests instead, which needs no lab host.
+
 guests_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 guests_dir=${BALLAST_GUESTS_DIR:-/run/ballast-guests}
+guests_accel=(-accel kvm -cpu host)
+# shellcheck disable=SC2054	# QEMU's arguments contain commas
+[ "${BALLAST_GUESTS_ACCEL:-kvm}" = kvm ] || guests_accel=(-accel tcg,thread=single,tb-size=64 -cpu max)
 
 # guests_seconds S: S, as long as it takes here
 guests_seconds()
@@ -124,7 +129,7 @@ guest_start()
 	rm -rf "$dir"
 	mkdir -p "$dir"
 
-	if [ "$(nproc --all)" -gt 1 ]; then
+	if [ "$(nproc --all)" -gt 1 ] && [ "${guests_accel[1]}" = kvm ]; then
 		echo "guest $name: this lab host has more than one CPU; its emulator may hang the guest (README.md)" >&2
 	fi
 	if [ -z "$kernel" ]; then
@@ -151,7 +156,7 @@ guest_start()
 	*) guests_error "$name" "unknown backing $backing"; return 1 ;;
 	esac
 
-	setsid qemu-system-x86_64 -name "$name" -accel kvm -cpu host -nodefaults \
+	setsid qemu-system-x86_64 -name "$name" "${guests_accel[@]}" -nodefaults \
 		-no-user-config -display none -no-reboot -m "$memory" -smp "$cpus" \
 		-object "$backing,size=${memory}M,prealloc=$prealloc$backing_options" \
 		-machine pc,memory-backend=mem,hpet=off,usb=off,vmport=off \
