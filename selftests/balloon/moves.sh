@@ -77,7 +77,7 @@ test_target_changes_while_inflating()
 
 test_statistics()
 {
-	local stats
+	local stats updated
 	guest_qmp plain '{"execute":"qom-list","arguments":{"path":"/machine/peripheral-anon"}}' >$scratch/qom
 	device=$(grep -o '"device\[[0-9]*\]", "type": "child<virtio-balloon-pci>"' $scratch/qom | cut -d'"' -f2)
 	[ "$device" ]
@@ -91,6 +91,21 @@ test_statistics()
 	[ "$(stat_of free-memory)" -gt 0 ]
 	[ "$(stat_of available-memory)" -gt 0 ]
 	[ "$(stat_of minor-faults)" -gt 0 ]
+	# QEMU shows what the guest has not told as -1
+	! grep -E ': 18446744073709551615' $scratch/stats || false
+	# and goes on asking
+	updated=$(last_update)
+	guests_wait_until 30 stats_are_newer $((updated + 2))
+}
+
+last_update()
+{
+	grep -o '"last-update": [0-9]*' $scratch/stats | grep -o '[0-9]*$'
+}
+
+stats_are_newer()
+{
+	stats_are_there && [ "$(last_update)" -ge "$1" ]
 }
 
 stat_of()
