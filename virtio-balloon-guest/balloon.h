@@ -100,6 +100,7 @@ struct ballast_gauge {
  * @held: blocks that the host knows of.  Protected by @lock
  * @offered_pages: all that ever came into @held.  Protected by @lock
  * @shrunk_pages: what the shrinker gave back of it.  Protected by @lock
+ * @ballooned_pages: what went to the balloon of it.  Protected by @lock
  */
 struct ballast_hinter {
 	struct virtqueue *vq;
@@ -113,6 +114,7 @@ struct ballast_hinter {
 	struct ballast_ranges held;
 	u64 offered_pages;
 	u64 shrunk_pages;
+	u64 ballooned_pages;
 };
 
 /**
@@ -255,7 +257,7 @@ int ballast_queue_offer(struct ballast_balloon *balloon, struct virtqueue *vq,
 void ballast_ranges_init(struct ballast_ranges *ranges);
 u64 ballast_ranges_allocate(struct ballast_ranges *ranges, u64 pages, unsigned int order_min);
 void ballast_ranges_free(struct ballast_ranges *ranges);
-void ballast_ranges_splice(struct ballast_ranges *from, struct ballast_ranges *to);
+u64 ballast_ranges_move(struct ballast_ranges *from, struct ballast_ranges *to, u64 pages);
 struct page *ballast_ranges_pop(struct ballast_ranges *ranges, unsigned int *order);
 int ballast_ranges_hand_over(struct ballast_balloon *balloon, struct ballast_ranges *from);
 u64 ballast_ranges_give_back(struct ballast_balloon *balloon, u64 pages);
@@ -280,6 +282,7 @@ int ballast_hint_create(struct ballast_balloon *balloon);
 void ballast_hint_destroy(struct ballast_balloon *balloon);
 void ballast_hint_begin(struct ballast_balloon *balloon);
 void ballast_hint_note_config(struct ballast_balloon *balloon);
+u64 ballast_hint_take(struct ballast_balloon *balloon, struct ballast_ranges *ranges, u64 pages);
 void ballast_hint_end(struct ballast_balloon *balloon);
 
 /* pressure.c */

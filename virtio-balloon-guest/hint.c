@@ -63,35 +63,48 @@ static void give_back_all(struct ballast_hinter *hint)
 	}
 }
 
+/* What looks at MemAvailable, in the guest, must not see a shortage that is none. */
+static u64 room_pages(struct ballast_balloon *balloon)
+{
+	const long available = si_mem_available();
+	const u64 floor = ballast_floor_bytes(balloon) >> PAGE_SHIFT;
+
+	return available > 0 && available > floor ? available - floor : 0;
+}
+
 /* One batch.  Returns whether there may be more. */
 static bool offer_some(struct ballast_hinter *hint)
 {
+	const u64 pages = min(room_pages(balloon_of(hint)), BATCH_PAGES);
 	struct ballast_ranges blocks;
 
 	ballast_ranges_init(&blocks);
-	if (!ballast_ranges_allocate(&blocks, BATCH_PAGES, BALLAST_ORDER_HINT))
+	if (!ballast_ranges_allocate(&blocks, pages, BALLAST_ORDER_HINT))
 		return false;
 	if (ballast_queue_offer(balloon_of(hint), hint->vq, &blocks)) {
 		ballast_ranges_free(&blocks);
 		return false;
 	}
 	spin_lock(&hint->lock);
-	hint->offered_pages += blocks.pages;
-	ballast_ranges_splice(&blocks, &hint->held);
+	hint->offered_pages += ballast_ranges_move(&blocks, &hint->held, ~0ULL);
 	spin_unlock(&hint->lock);
 	return true;
+}
+
+static u64 lost_pages(const struct ballast_hinter *hint)
+{
+	return READ_ONCE(hint->shrunk_pages) + READ_ONCE(hint->ballooned_pages);
 }
 
 /* A round.  A guest that wants memory back keeps what is left. */
 static void answer(struct ballast_hinter *hint, u32 id)
 {
-	const u64 shrunk_pages = READ_ONCE(hint->shrunk_pages);
+	const u64 lost = lost_pages(hint);
 
 	hint->answered_id = id;
 	if (say(hint, id))
 		return;
-	while (asked_id(hint) == id && READ_ONCE(hint->shrunk_pages) == shrunk_pages &&
-	       offer_some(hint))
+	while (asked_id(hint) == id && lost_pages(hint) == lost && offer_some(hint))
 		;
 	(void)say(hint, VIRTIO_BALLOON_CMD_ID_STOP);
 }
@@ -126,6 +139,26 @@ static unsigned long shrink_held(struct shrinker *shrinker, struct shrink_contro
 		freed += 1UL << order;
 	}
 	return freed ?: SHRINK_STOP;
+}
+
+/**
+ * ballast_hint_take - blocks for the balloon, which is free memory as well
+ * @balloon: the device
+ * @ranges: they are added here
+ * @pages: at most so many
+ *
+ * Return: pages taken.
+ */
+u64 ballast_hint_take(struct ballast_balloon *balloon, struct ballast_ranges *ranges, u64 pages)
+{
+	struct ballast_hinter *hint = &balloon->hint;
+	u64 taken;
+
+	spin_lock(&hint->lock);
+	taken = ballast_ranges_move(&hint->held, ranges, pages);
+	hint->ballooned_pages += taken;
+	spin_unlock(&hint->lock);
+	return taken;
 }
 
 /**

@@ -70,11 +70,11 @@ static struct page *pop_within(struct ballast_ranges *ranges, u64 pages, unsigne
 
 /**
  * ballast_ranges_allocate - take free blocks from the guest, largest first
- * @ranges: empty
- * @pages: at most so many
+ * @ranges: they are added here
+ * @pages: how many it may have then
  * @order_min: of the smallest block
  *
- * Sleeps.  Return: pages taken.
+ * Sleeps.  Return: pages that it has.
  */
 u64 ballast_ranges_allocate(struct ballast_ranges *ranges, u64 pages, unsigned int order_min)
 {
@@ -108,21 +108,24 @@ void ballast_ranges_free(struct ballast_ranges *ranges)
 }
 
 /**
- * ballast_ranges_splice - all blocks of one go to another
- * @from: empty afterwards
+ * ballast_ranges_move - blocks of one go to another, the largest first
+ * @from: has them no more
  * @to: has them as well
+ * @pages: at most so many
+ *
+ * Return: pages moved.
  */
-void ballast_ranges_splice(struct ballast_ranges *from, struct ballast_ranges *to)
+u64 ballast_ranges_move(struct ballast_ranges *from, struct ballast_ranges *to, u64 pages)
 {
 	unsigned int order;
+	struct page *page;
+	u64 done = 0;
 
-	for (order = 0; order <= BALLAST_ORDER_MAX; order++) {
-		list_splice_tail_init(&from->blocks[order], &to->blocks[order]);
-		to->count[order] += from->count[order];
-		from->count[order] = 0;
+	while ((page = pop_within(from, pages - done, &order))) {
+		add_block(to, page, order);
+		done += 1ULL << order;
 	}
-	to->pages += from->pages;
-	from->pages = 0;
+	return done;
 }
 
 /**

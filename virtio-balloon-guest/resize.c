@@ -82,7 +82,7 @@ static void take_view(struct ballast_balloon *balloon, struct ballast_view *view
 	view->guest_bytes = ballast_guest_bytes(balloon);
 	view->host_target_bytes = ballast_device_target_bytes(balloon);
 	view->self_target_bytes = balloon->self_target_bytes;
-	view->available_bytes = available > 0 ? to_bytes(available) : 0;
+	view->available_bytes = to_bytes(max(available, 0L) + READ_ONCE(balloon->hint.held.pages));
 	view->floor_bytes = ballast_floor_bytes(balloon);
 	view->limits.some_bp = READ_ONCE(ballast_tunables.psi_some_limit_bp);
 	view->limits.full_bp = READ_ONCE(ballast_tunables.psi_full_limit_bp);
@@ -140,6 +140,7 @@ static void inflate(struct ballast_balloon *balloon, u64 pages)
 	int err;
 
 	ballast_ranges_init(&blocks);
+	ballast_hint_take(balloon, &blocks, pages);
 	left = pages - ballast_ranges_allocate(&blocks, pages, BALLAST_ORDER_MIN);
 	want = min(left, pages_max);
 	if (ballast_pages_allocate(&small, want, &reclaim_us) < want)
