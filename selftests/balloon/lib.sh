@@ -75,14 +75,15 @@ guest_mib()
 		awk -v name="$2:" '$1 == name { print int($2 / 1024) }' | grep .
 }
 
+# start NAME DEVICE-OPTIONS [OPTION...]: the balloon comes first, and is virtio0
 start()
 {
 	local name=$1 device=$2
 	shift 2
-	guest_start "$name" --memory $((memory + beside)) "${kernel_option[@]}" --commands --module virtio_pci \
-		--append "$low_floor $loud" \
-		--workload identical=16,unique=8,dirty=50 "$@" \
-		--qemu-arg -device --qemu-arg "virtio-balloon-pci$device"
+	guest_start "$name" --memory $((memory + beside)) "${kernel_option[@]}" --commands \
+		--module virtio_pci --append "$low_floor $loud" \
+		--qemu-arg -device --qemu-arg "virtio-balloon-pci$device" \
+		--workload identical=16,unique=8,dirty=50 "$@"
 }
 
 # event GUEST NAME: a counter of its /proc/vmstat
