@@ -90,9 +90,13 @@ static int wait_for_host(struct ballast_balloon *balloon, struct virtqueue *vq)
 {
 	bool answered;
 
-	/* nobody wakes us for a device that breaks: look again every second */
+	/*
+	 * Nobody wakes us for a device that breaks: look again every second.  And kick again:
+	 * QEMU ends a round of hints by asking for kicks, and does not look whether something
+	 * came just before.
+	 */
 	while (!wait_event_timeout(balloon->acked, answered_or_broken(vq, &answered), HZ))
-		;
+		virtqueue_notify(vq);
 	return answered ? 0 : -EIO;
 }
 
