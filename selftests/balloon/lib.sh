@@ -75,15 +75,15 @@ guest_mib()
 		awk -v name="$2:" '$1 == name { print int($2 / 1024) }' | grep .
 }
 
-# start NAME DEVICE-OPTIONS [OPTION...]: the balloon comes first, and is virtio0
+# start NAME DEVICE-OPTIONS [OPTION...]: the balloon is virtio0
 start()
 {
 	local name=$1 device=$2
 	shift 2
 	guest_start "$name" --memory $((memory + beside)) "${kernel_option[@]}" --commands \
 		--module virtio_pci --append "$low_floor $loud" \
-		--qemu-arg -device --qemu-arg "virtio-balloon-pci$device" \
-		--workload identical=16,unique=8,dirty=50 "$@"
+		--workload identical=16,unique=8,dirty=50 "$@" \
+		--qemu-arg -device --qemu-arg "virtio-balloon-pci$device"
 }
 
 # event GUEST NAME: a counter of its /proc/vmstat
@@ -116,6 +116,8 @@ swap_space()
 {
 	disk=() swap=zram=$2
 	[ -z "${BALLAST_GUESTS_DEBUG:-}" ] || return 0
-	mapfile -t disk < <(guest_swap_disk $scratch/$1.swap "$2")
+	# behind the balloon
+	mapfile -t disk < <(guest_swap_disk $scratch/$1.swap "$2" |
+		sed 's/drive=swap/&,addr=0x10/')
 	swap=swap=1
 }
