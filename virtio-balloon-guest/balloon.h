@@ -260,7 +260,7 @@ void ballast_ranges_free(struct ballast_ranges *ranges);
 u64 ballast_ranges_move(struct ballast_ranges *from, struct ballast_ranges *to, u64 pages);
 struct page *ballast_ranges_pop(struct ballast_ranges *ranges, unsigned int *order);
 int ballast_ranges_hand_over(struct ballast_balloon *balloon, struct ballast_ranges *from);
-u64 ballast_ranges_give_back(struct ballast_balloon *balloon, u64 pages);
+u64 ballast_ranges_give_back(struct ballast_balloon *balloon, u64 pages, bool split);
 u64 ballast_ranges_huge_units(const struct ballast_ranges *ranges);
 
 /* page.c */

@@ -272,23 +272,23 @@ static u64 give_back_told(struct ballast_balloon *balloon, u64 pages)
  * ballast_ranges_give_back - blocks back to the guest
  * @balloon: the device
  * @pages: how many, at most
+ * @split: whether to split a block if all are larger
  *
- * Return: pages given back; fewer than @pages only if there are no more, or if
- * another call is needed for the rest.
+ * Return: pages given back; fewer than @pages if no more fit, or if another call is
+ * needed for the rest; 0 only if none fit.
  */
-u64 ballast_ranges_give_back(struct ballast_balloon *balloon, u64 pages)
+u64 ballast_ranges_give_back(struct ballast_balloon *balloon, u64 pages, bool split)
 {
 	u64 done;
 
 	lockdep_assert_held(&balloon->lock);
 	done = balloon->use_reporting ? give_back_reported(balloon, pages) :
 					give_back_told(balloon, pages);
-	if (!done && pages && balloon->ranges.pages) {
-		split_smallest(&balloon->ranges);
-		done = balloon->use_reporting ? give_back_reported(balloon, pages) :
-						give_back_told(balloon, pages);
-	}
-	return done;
+	if (done || !split || !pages || !balloon->ranges.pages)
+		return done;
+	split_smallest(&balloon->ranges);
+	return balloon->use_reporting ? give_back_reported(balloon, pages) :
+					give_back_told(balloon, pages);
 }
 
 /**

@@ -175,18 +175,17 @@ static void inflate(struct ballast_balloon *balloon, u64 pages)
  */
 u64 ballast_resize_deflate_locked(struct ballast_balloon *balloon, u64 pages)
 {
-	u64 done = 0, blocks, small;
+	u64 done = 0, some;
 
 	lockdep_assert_held(&balloon->lock);
 	while (done < pages) {
-		/* a block is not split while there are pages */
-		blocks = 0;
-		if (pages - done >= 1ULL << BALLAST_ORDER_MIN || !balloon->movable_pages)
-			blocks = ballast_ranges_give_back(balloon, pages - done);
-		small = ballast_pages_give_back(balloon, pages - done - blocks);
-		if (!blocks && !small)
+		/* whole blocks first, and none is split while there are pages */
+		some = ballast_ranges_give_back(balloon, pages - done, false) ?:
+		       ballast_pages_give_back(balloon, pages - done) ?:
+		       ballast_ranges_give_back(balloon, pages - done, true);
+		if (!some)
 			break;
-		done += blocks + small;
+		done += some;
 	}
 	return done;
 }
