@@ -13,7 +13,7 @@
 #   make check-debug     the lab tests on a kernel with KASAN, lockdep, kmemleak
 #   make bench           the numbers, against KSM and tmpfs, as table and CSV
 #   make bench-sampling  what idle sampling costs, and how well it estimates
-#   make check-balloon   the guest's balloon driver, in guests of kernel KVER= (6.12)
+#   make check-balloon   the guest's balloon driver, in guests of kernel KVER= (6.12), or debug
 #   make check-dkms      its DKMS packaging, on both Debian kernels
 #   make fig2            dbench, ballooned and configured small, as the paper shows it
 #   make bench-balloon   the guest's balloon driver against the kernel's
