@@ -48,6 +48,10 @@ guests_accel=(-accel kvm -cpu host)
 # shellcheck disable=SC2054	# QEMU's arguments contain commas
 [ "${BALLAST_GUESTS_ACCEL:-kvm}" = kvm ] || guests_accel=(-accel tcg,thread=single,tb-size=64 -cpu max)
 
+# What is asked again and again starts no program: the lab has one CPU, on which the guest runs
+# too, and a program costs a twentieth of a second.  So a wait is a read of nothing.
+exec {guests_nothing}<> <(:)
+
 # guests_seconds S: S, as long as it takes here
 guests_seconds()
 {
@@ -65,7 +69,7 @@ guests_wait_until()
 		"$@" || status=$?
 		case $status in 0|2) return $status ;; esac
 		[ $SECONDS -lt $end ] || return 1
-		sleep 0.2
+		read -r -t 0.2 _ <&"$guests_nothing" || :
 	done
 }
 
@@ -189,9 +193,10 @@ guest_log()
 # guest_pid NAME: QEMU's process; fails when it is not running (any more).
 guest_pid()
 {
-	local pid
-	pid=$(cat "$guests_dir/$1/pid" 2>/dev/null) || return 1
-	[ "$(tr -d '\0' 2>/dev/null <"/proc/$pid/cmdline" | head -c 4)" ] || return 1
+	local pid='' command=''
+	{ read -r pid <"$guests_dir/$1/pid"; } 2>/dev/null || return 1
+	{ read -r -d '' command <"/proc/$pid/cmdline"; } 2>/dev/null || :
+	[ "$command" ] || return 1
 	echo "$pid"
 }
 
@@ -260,11 +265,42 @@ guest_said()
 	head -n "$(wc -l <"$serial")" "$serial" | tr -d '\r'
 }
 
+# guests_read NAME: the same to the array guests_lines, with their ends.
+guests_read()
+{
+	local last
+	guests_lines=()
+	[ -e "$guests_dir/$1/serial" ] || return 0
+	mapfile guests_lines <"$guests_dir/$1/serial"
+	last=$((${#guests_lines[@]} - 1))
+	if [ $last -ge 0 ] && [[ ${guests_lines[last]} != *$'\n' ]]; then
+		unset "guests_lines[last]"
+	fi
+}
+
+# guests_last_line NAME BEGINNING: sets guests_line to the last one after "BALLAST-GUEST NAME "
+# that begins so, without that; fails if there is none.
+guests_last_line()
+{
+	local i start="BALLAST-GUEST $1 $2"
+	guests_read "$1"
+	for ((i = ${#guests_lines[@]} - 1; i >= 0; i--)); do
+		[[ ${guests_lines[i]} == "$start"* ]] || continue
+		guests_line=${guests_lines[i]#"$start"}
+		guests_line=${guests_line%$'\n'}
+		guests_line=${guests_line%$'\r'}
+		return 0
+	done
+	return 1
+}
+
 guest_counter()
 {
-	local value
-	value=$(guest_said "$1" | grep -a "^BALLAST-GUEST $1 ok " | tail -n 1 | grep -o " $2=[0-9]*")
-	echo "${value#*=}" | grep . || { guests_error "$1" "has not said '$2' yet"; }
+	if guests_last_line "$1" "ok" && [[ $guests_line =~ " $2="([0-9]+) ]]; then
+		echo "${BASH_REMATCH[1]}"
+	else
+		guests_error "$1" "has not said '$2' yet"
+	fi
 }
 
 # guest_has_passed NAME [PASS]: it has checked all its memory so often, or ever
@@ -327,7 +363,7 @@ guest_command()
 		guests_error "$name" "no answer to '$*' in $(guests_seconds "$limit") s"
 		return 1
 	fi
-	answer=$(guest_said "$name" | sed -n "s/^BALLAST-GUEST $name answer $number //p")
+	answer=$guests_line
 	case $answer in
 	ok) ;;
 	ok\ *) echo "${answer#ok }" ;;
@@ -337,7 +373,7 @@ guest_command()
 
 guest_has_answered()
 {
-	guest_said "$1" | grep -aq "^BALLAST-GUEST $1 answer $2 " && return 0
+	guests_last_line "$1" "answer $2 " && return 0
 	guest_pid "$1" >/dev/null || return 2
 	return 1
 }
