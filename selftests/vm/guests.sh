@@ -90,7 +90,7 @@ guests_error()
 guest_start()
 {
 	local name=$1 memory=128 cpus=1 kernel='' backing=anon backing_options=''
-	local prealloc=off workload='' append='' append_own='' modules='' drivers='' no_drivers=''
+	local machine=pc prealloc=off workload='' append='' append_own='' modules='' drivers='' no_drivers=''
 	local extra=() files=() boot dir
 	dir=$guests_dir/$name
 	shift
@@ -140,6 +140,8 @@ guest_start()
 		kernel=${BALLAST_LAB_KERNEL:-6.12}
 		[ -z "${BALLAST_LAB_DEBUG:-}" ] || kernel=6.12
 	fi
+	# the debug kernel has no interrupts on the older machine (README.md)
+	[ "$kernel" != debug ] || machine=q35
 	mapfile -t boot < <("$guests_here/guest/build" "$kernel")
 	if [ "${#boot[@]}" != 2 ]; then
 		guests_error "$name" "nothing to boot"
@@ -163,7 +165,7 @@ guest_start()
 	setsid qemu-system-x86_64 -name "$name" "${guests_accel[@]}" -nodefaults \
 		-no-user-config -display none -no-reboot -m "$memory" -smp "$cpus" \
 		-object "$backing,size=${memory}M,prealloc=$prealloc$backing_options" \
-		-machine pc,memory-backend=mem,hpet=off,usb=off,vmport=off \
+		-machine "$machine",memory-backend=mem,hpet=off,usb=off,vmport=off \
 		-serial "file:$dir/serial" \
 		-chardev "socket,id=hmp,path=$dir/hmp,server=on,wait=off" -mon chardev=hmp,mode=readline \
 		-chardev "socket,id=qmp,path=$dir/qmp,server=on,wait=off" -mon chardev=qmp,mode=control \
