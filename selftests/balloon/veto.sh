@@ -26,8 +26,8 @@ veto_by()
 	move veto 124
 	before=$(value veto "vetoes_$reason")
 	others=$(vetoes_but "$reason")
-	guest_command veto hog 110
-	guest_command veto drop
+	GUEST_COMMAND_SECONDS=400 guest_command veto hog 110
+	GUEST_COMMAND_SECONDS=400 guest_command veto drop
 	echo "vetoes: $(value veto vetoes), of them $reason $(value veto "vetoes_$reason")," \
 		"swapped in $(guest_counter veto swap_in_pages) pages"
 	[ "$(value veto "vetoes_$reason")" -gt "$before" ]
@@ -71,8 +71,8 @@ test_no_veto_without_limits()
 	set_parameter veto psi_full_limit_bp 0
 	move veto 124
 	before=$(value veto vetoes)
-	guest_command veto hog 110
-	guest_command veto drop
+	GUEST_COMMAND_SECONDS=400 guest_command veto hog 110
+	GUEST_COMMAND_SECONDS=400 guest_command veto drop
 	[ "$(value veto vetoes)" = "$before" ]
 	[ "$(value veto actual_bytes)" = $(((memory - 124) * mib)) ]
 	guest_verify veto
