@@ -99,11 +99,13 @@ set_parameter()
 }
 
 # Warnings, lockdep, KASAN, hung tasks: of every guest that there was since the last look.
-# One was to run out of memory.
+# One was to run out of memory, which is no report.
 nothing_reported()
 {
 	local name reports bad=0
 	for name in $(guests_list); do
+		[ ! -e "$guests_dir/$name/looked_at" ] || continue
+		touch "$guests_dir/$name/looked_at"
 		reports=$(tr -d '\r' <"$(guest_log "$name")" | awk -f "$here/../vm/kernel-reports.awk")
 		[ -z "$reports" ] || { bad=1; echo "guest $name: $reports"; }
 	done
