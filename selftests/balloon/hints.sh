@@ -41,7 +41,7 @@ migrate()
 {
 	qmp '{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":65536}}'
 	qmp "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"exec:$1\"}}"
-	guests_wait_until 120 has_hinted 32 || explain hinted
+	guests_wait_until 120 has_hinted 16 || explain hinted
 }
 
 has_hinted()
@@ -80,7 +80,7 @@ test_hints_are_kept_until_the_end()
 	free=$(guest_mib hinted MemFree)
 	migrate 'cat >/dev/null'
 	echo "hinted: $(value hinted hinted_bytes) bytes of $free MiB that were free"
-	[ "$(guest_mib hinted MemFree)" -le $((free - 30)) ]
+	[ "$(guest_mib hinted MemFree)" -le $((free - 14)) ]
 	[ "$(actual hinted)" = $((memory * mib)) ]
 	guest_verify hinted
 	cancel
