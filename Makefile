@@ -13,7 +13,9 @@
 #   make check-debug     the lab tests on a kernel with KASAN, lockdep, kmemleak
 #   make bench           the numbers, against KSM and tmpfs, as table and CSV
 #   make bench-sampling  what idle sampling costs, and how well it estimates
-#   make check-balloon   the guest's balloon driver, in guests of kernel KVER= (6.12)
+#   make check-balloon   the guest's balloon driver, in guests of kernel KVER= (6.12), or debug
+#   make check-dkms      its DKMS packaging, on both Debian kernels
+#   make fig2            dbench, ballooned and configured small, as the paper shows it
 #   make bench-balloon   the guest's balloon driver against the kernel's
 #   make check-pressure  VMs with more memory than their pool, all of these tests
 #   make bench-store     overcommitted VMs, on ballastfs and on the host's swap
@@ -35,7 +37,7 @@ SOURCES := Kbuild kmod include
 BALLOON_BUILD = $(CURDIR)/.build/balloon-$(KVER)
 TEST_BUILD = $(CURDIR)/.build/tests-$(KVER)
 
-.PHONY: all modules balloon test-modules tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-pressure fig7 fig8 lint unit packages
+.PHONY: all modules balloon test-modules tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-dkms check-pressure fig2 fig7 fig8 lint unit packages
 all: modules balloon
 
 # $(call kbuild,TREE OF LINKS,SOURCES,WHERE ITS KBUILD IS)
@@ -94,6 +96,10 @@ bench-sampling: packages
 	@selftests/kvm/accuracy-run
 check-balloon: packages
 	@selftests/balloon/run
+check-dkms:
+	@selftests/balloon/dkms
+fig2: packages
+	@selftests/balloon/fig2
 bench-balloon: packages
 	@selftests/balloon/bench
 fig7: packages

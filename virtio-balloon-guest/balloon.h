@@ -28,6 +28,9 @@
 				 BALLAST_ALLOCATOR_ORDER_MAX : BALLAST_ORDER_4MIB)
 /* The smallest block that is worth a range: QEMU's cost is by range. */
 #define BALLAST_ORDER_MIN	(PAGE_SHIFT < 16 ? 16 - PAGE_SHIFT : 0)
+/* What is hinted: whole huge pages, so many at a time. */
+#define BALLAST_ORDER_HINT	(21 - PAGE_SHIFT)
+#define BALLAST_HINT_BLOCKS	32
 /* Page numbers a kick: 32 MiB of 4 KiB pages. */
 #define BALLAST_PFNS_MAX	8192
 #define BALLAST_UNITS_PER_PAGE	(1U << (PAGE_SHIFT - VIRTIO_BALLOON_PFN_SHIFT))
@@ -50,6 +53,7 @@ struct ballast_ranges {
  * struct ballast_counters - what was refused and given back, since the driver came
  * @refusals: times that the floor made the driver refuse
  * @vetoes: steps against the host's wish for pressure
+ * @vetoes_by: the same, by reason
  * @oom_give_backs: times that memory was given back rather than a process killed
  * @short_steps: steps that got less than they asked for
  *
@@ -58,6 +62,7 @@ struct ballast_ranges {
 struct ballast_counters {
 	u64 refusals;
 	u64 vetoes;
+	u64 vetoes_by[BALLAST_REASON_NR];
 	u64 oom_give_backs;
 	u64 short_steps;
 };
@@ -80,6 +85,36 @@ struct ballast_gauge {
 	u64 own_us;
 	struct ballast_own_wait own;
 	struct ballast_pressure last;
+};
+
+/**
+ * struct ballast_hinter - free memory that the host need not migrate
+ * @vq: takes numbers and blocks; NULL: no hints.  Only the work, once it is set
+ * @work: answers the host
+ * @news: the configuration has changed since @asked_id was read
+ * @asked_id: what the host asked with; only the work
+ * @answered_id: of the last round; only the work
+ * @word: a number on its way to the host; only the work
+ * @shrinker: gives @held back
+ * @lock: innermost, and taken in reclaim
+ * @held: blocks that the host knows of.  Protected by @lock
+ * @offered_pages: all that ever came into @held.  Protected by @lock
+ * @shrunk_pages: what the shrinker gave back of it.  Protected by @lock
+ * @ballooned_pages: what went to the balloon of it.  Protected by @lock
+ */
+struct ballast_hinter {
+	struct virtqueue *vq;
+	struct work_struct work;
+	bool news;
+	u32 asked_id;
+	u32 answered_id;
+	__virtio32 word;
+	struct ballast_shrinker shrinker;
+	spinlock_t lock;
+	struct ballast_ranges held;
+	u64 offered_pages;
+	u64 shrunk_pages;
+	u64 ballooned_pages;
 };
 
 /**
@@ -116,6 +151,7 @@ struct ballast_gauge {
  * @self_target_bytes: own target; written by the work only
  * @self_next_ms: when to compute it anew; only the work
  * @stats: on their way to the host; only the stats work
+ * @hint: see there
  * @reporting: free page reporting
  * @reporting_registered: whether @reporting is; probe and remove
  * @oom: called before a process is killed
@@ -158,6 +194,7 @@ struct ballast_balloon {
 	u64 self_next_ms;
 	struct virtio_balloon_stat stats[BALLAST_STATS_NR];
 
+	struct ballast_hinter hint;
 	struct page_reporting_dev_info reporting;
 	bool reporting_registered;
 	struct notifier_block oom;
@@ -212,13 +249,18 @@ int ballast_queue_add_range(struct ballast_balloon *balloon, struct page *page, 
 int ballast_queue_send_ranges(struct ballast_balloon *balloon);
 int ballast_queue_report(struct page_reporting_dev_info *info, struct scatterlist *sg,
 			 unsigned int count);
+int ballast_queue_say(struct ballast_balloon *balloon, struct virtqueue *vq, __virtio32 *word);
+int ballast_queue_offer(struct ballast_balloon *balloon, struct virtqueue *vq,
+			struct ballast_ranges *blocks);
 
 /* range.c */
 void ballast_ranges_init(struct ballast_ranges *ranges);
-u64 ballast_ranges_allocate(struct ballast_ranges *ranges, u64 pages);
+u64 ballast_ranges_allocate(struct ballast_ranges *ranges, u64 pages, unsigned int order_min);
 void ballast_ranges_free(struct ballast_ranges *ranges);
+u64 ballast_ranges_move(struct ballast_ranges *from, struct ballast_ranges *to, u64 pages);
+struct page *ballast_ranges_pop(struct ballast_ranges *ranges, unsigned int *order);
 int ballast_ranges_hand_over(struct ballast_balloon *balloon, struct ballast_ranges *from);
-u64 ballast_ranges_give_back(struct ballast_balloon *balloon, u64 pages);
+u64 ballast_ranges_give_back(struct ballast_balloon *balloon, u64 pages, bool split);
 u64 ballast_ranges_huge_units(const struct ballast_ranges *ranges);
 
 /* page.c */
@@ -234,6 +276,14 @@ u64 ballast_resize_deflate_locked(struct ballast_balloon *balloon, u64 pages);
 void ballast_resize_drain(struct ballast_balloon *balloon);
 u64 ballast_guest_bytes(const struct ballast_balloon *balloon);
 u64 ballast_floor_bytes(const struct ballast_balloon *balloon);
+
+/* hint.c */
+int ballast_hint_create(struct ballast_balloon *balloon);
+void ballast_hint_destroy(struct ballast_balloon *balloon);
+void ballast_hint_begin(struct ballast_balloon *balloon);
+void ballast_hint_note_config(struct ballast_balloon *balloon);
+u64 ballast_hint_take(struct ballast_balloon *balloon, struct ballast_ranges *ranges, u64 pages);
+void ballast_hint_end(struct ballast_balloon *balloon);
 
 /* pressure.c */
 void ballast_pressure_look(struct ballast_gauge *gauge, u64 now_ms,

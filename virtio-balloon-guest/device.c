@@ -95,7 +95,14 @@ void ballast_device_show_actual(struct ballast_balloon *balloon)
 
 static void config_changed(struct virtio_device *vdev)
 {
-	ballast_device_kick(vdev->priv, 0);
+	struct ballast_balloon *balloon = vdev->priv;
+	unsigned long flags;
+
+	spin_lock_irqsave(&balloon->stop_lock, flags);
+	if (!balloon->stopped)
+		ballast_hint_note_config(balloon);
+	spin_unlock_irqrestore(&balloon->stop_lock, flags);
+	ballast_device_kick(balloon, 0);
 }
 
 /* The host must know what free pages hold; returns whether that is zero. */
@@ -120,6 +127,7 @@ static int begin(struct ballast_balloon *balloon)
 	if (err)
 		return err;
 	balloon->use_reporting = tell_poison(vdev) && balloon->report_vq;
+	ballast_hint_begin(balloon);
 	/* what another driver held is gone with it, whatever the device remembers */
 	balloon->shown_units = ~0U;
 	err = ballast_stats_begin(balloon);
@@ -133,6 +141,7 @@ static int begin(struct ballast_balloon *balloon)
 	/* the host may have asked before it could be heard */
 	if (balloon->stats_vq)
 		queue_work(balloon->wq, &balloon->stats_work);
+	ballast_hint_note_config(balloon);
 	spin_unlock_irq(&balloon->stop_lock);
 	ballast_device_kick(balloon, 0);
 	return 0;
@@ -148,6 +157,7 @@ static void end(struct ballast_balloon *balloon)
 	spin_unlock_irq(&balloon->stop_lock);
 	cancel_delayed_work_sync(&balloon->resize_work);
 	cancel_work_sync(&balloon->stats_work);
+	ballast_hint_end(balloon);
 	ballast_resize_drain(balloon);
 	mutex_lock(&balloon->report_lock);
 	balloon->report_vq = NULL;
@@ -179,7 +189,7 @@ static int create(struct virtio_device *vdev)
 	ballast_decider_init(&balloon->decider);
 	balloon->pfns = kmalloc_array(BALLAST_PFNS_MAX, sizeof(balloon->pfns[0]), GFP_KERNEL);
 	balloon->wq = alloc_workqueue("ballast_balloon", WQ_FREEZABLE | WQ_UNBOUND, 0);
-	if (!balloon->pfns || !balloon->wq) {
+	if (!balloon->pfns || !balloon->wq || ballast_hint_create(balloon)) {
 		if (balloon->wq)
 			destroy_workqueue(balloon->wq);
 		kfree(balloon->pfns);
@@ -192,6 +202,7 @@ static int create(struct virtio_device *vdev)
 
 static void destroy(struct ballast_balloon *balloon)
 {
+	ballast_hint_destroy(balloon);
 	destroy_workqueue(balloon->wq);
 	kfree(balloon->pfns);
 	kfree(balloon);
@@ -314,6 +325,7 @@ static unsigned int features[] = {
 	VIRTIO_BALLOON_F_MUST_TELL_HOST,
 	VIRTIO_BALLOON_F_STATS_VQ,
 	VIRTIO_BALLOON_F_DEFLATE_ON_OOM,
+	VIRTIO_BALLOON_F_FREE_PAGE_HINT,
 	VIRTIO_BALLOON_F_PAGE_POISON,
 	VIRTIO_BALLOON_F_REPORTING,
 };

@@ -2,9 +2,10 @@
 /*
  * The device's queues: page numbers, ranges, and waiting for the host.
  *
- * DOC: A queue has one buffer on its way at a time, and its lock is held until the
- * host has taken it.  Indirect descriptors are refused (device.c), so adding a buffer
- * allocates nothing.  A host that breaks the device ends every wait.
+ * DOC: A queue has one buffer on its way at a time (the hint queue a batch), and its lock
+ * is held until the host has taken it; the hint queue has one user, and no lock.
+ * Indirect descriptors are refused (device.c), so adding a buffer allocates nothing.  A
+ * host that breaks the device ends every wait.
  */
 #include "balloon.h"
 
@@ -33,12 +34,6 @@ static void host_wants_stats(struct virtqueue *vq)
 	spin_unlock_irqrestore(&balloon->stop_lock, flags);
 }
 
-/* Linux numbers queues by what a driver asks for, QEMU by what its device has. */
-static bool host_has_hint_queue(struct virtio_device *vdev)
-{
-	return vdev->config->get_features(vdev) & BIT_ULL(VIRTIO_BALLOON_F_FREE_PAGE_HINT);
-}
-
 /**
  * ballast_queue_find - set up the queues that were negotiated
  * @balloon: the device, reset or new
@@ -63,8 +58,10 @@ int ballast_queue_find(struct ballast_balloon *balloon)
 	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_REPORTING)) {
 		info[REPORT].name = "reporting";
 		info[REPORT].callback = host_has_answered;
-		if (host_has_hint_queue(vdev))
-			info[HINT].name = "hint";
+	}
+	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT)) {
+		info[HINT].name = "hint";
+		info[HINT].callback = host_has_answered;
 	}
 	err = ballast_find_vqs(vdev, QUEUES, vqs, info);
 	if (err)
@@ -72,6 +69,7 @@ int ballast_queue_find(struct ballast_balloon *balloon)
 	balloon->inflate_vq = vqs[INFLATE];
 	balloon->deflate_vq = vqs[DEFLATE];
 	balloon->stats_vq = vqs[STATS];
+	balloon->hint.vq = vqs[HINT];
 	balloon->report_max = vqs[REPORT] ? min_t(unsigned int, PAGE_REPORTING_CAPACITY,
 						  virtqueue_get_vring_size(vqs[REPORT])) : 0;
 	mutex_lock(&balloon->report_lock);
@@ -88,15 +86,24 @@ static bool answered_or_broken(struct virtqueue *vq, bool *answered)
 	return *answered || virtqueue_is_broken(vq);
 }
 
-static int kick_and_wait(struct ballast_balloon *balloon, struct virtqueue *vq)
+static int wait_for_host(struct ballast_balloon *balloon, struct virtqueue *vq)
 {
 	bool answered;
 
-	virtqueue_kick(vq);
-	/* nobody wakes us for a device that breaks: look again every second */
+	/*
+	 * Nobody wakes us for a device that breaks: look again every second.  And kick again:
+	 * QEMU ends a round of hints by asking for kicks, and does not look whether something
+	 * came just before.
+	 */
 	while (!wait_event_timeout(balloon->acked, answered_or_broken(vq, &answered), HZ))
-		;
+		virtqueue_notify(vq);
 	return answered ? 0 : -EIO;
+}
+
+static int kick_and_wait(struct ballast_balloon *balloon, struct virtqueue *vq)
+{
+	virtqueue_kick(vq);
+	return wait_for_host(balloon, vq);
 }
 
 /**
@@ -238,4 +245,59 @@ int ballast_queue_send_ranges(struct ballast_balloon *balloon)
 	sg_mark_end(&balloon->report_sg[count - 1]);
 	balloon->report_count = 0;
 	return report(balloon, balloon->report_sg, count);
+}
+
+/**
+ * ballast_queue_say - give the host a number, and wait
+ * @balloon: the device
+ * @vq: its hint queue
+ * @word: the number, not on the stack
+ *
+ * Return: 0, or -EIO if the device is broken.
+ */
+int ballast_queue_say(struct ballast_balloon *balloon, struct virtqueue *vq, __virtio32 *word)
+{
+	struct scatterlist sg;
+	int err;
+
+	sg_init_one(&sg, word, sizeof(*word));
+	err = virtqueue_add_outbuf(vq, &sg, 1, word, GFP_NOWAIT | __GFP_NOWARN);
+	return err ?: kick_and_wait(balloon, vq);
+}
+
+/* QEMU looks at the first range of a buffer only. */
+static int add_hint(struct virtqueue *vq, struct page *page, unsigned int order)
+{
+	struct scatterlist sg;
+
+	sg_init_table(&sg, 1);
+	sg_set_page(&sg, page, PAGE_SIZE << order, 0);
+	return virtqueue_add_inbuf(vq, &sg, 1, page, GFP_NOWAIT | __GFP_NOWARN);
+}
+
+/**
+ * ballast_queue_offer - show the host free blocks, and wait
+ * @balloon: the device
+ * @vq: its hint queue, empty, with room for all of them
+ * @blocks: nobody else knows them
+ *
+ * Return: 0, or an error: the host may have seen some of them.
+ */
+int ballast_queue_offer(struct ballast_balloon *balloon, struct virtqueue *vq,
+			struct ballast_ranges *blocks)
+{
+	unsigned int order, waiting = 0;
+	struct page *page;
+	int err = 0, broken = 0;
+
+	for (order = 0; order <= BALLAST_ORDER_MAX; order++) {
+		list_for_each_entry(page, &blocks->blocks[order], lru) {
+			err = err ?: add_hint(vq, page, order);
+			waiting += !err;
+		}
+	}
+	virtqueue_kick(vq);
+	while (waiting-- && !broken)
+		broken = wait_for_host(balloon, vq);
+	return err ?: broken;
 }

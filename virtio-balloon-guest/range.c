@@ -70,18 +70,19 @@ static struct page *pop_within(struct ballast_ranges *ranges, u64 pages, unsigne
 
 /**
  * ballast_ranges_allocate - take free blocks from the guest, largest first
- * @ranges: empty
- * @pages: at most so many
+ * @ranges: they are added here
+ * @pages: how many it may have then
+ * @order_min: of the smallest block
  *
- * Sleeps.  Return: pages taken.
+ * Sleeps.  Return: pages that it has.
  */
-u64 ballast_ranges_allocate(struct ballast_ranges *ranges, u64 pages)
+u64 ballast_ranges_allocate(struct ballast_ranges *ranges, u64 pages, unsigned int order_min)
 {
 	int order = BALLAST_ORDER_MAX;
 	struct page *page;
 
 	might_sleep();
-	while (order >= (int)BALLAST_ORDER_MIN) {
+	while (order >= (int)order_min) {
 		page = (1ULL << order) <= pages - ranges->pages ?
 		       alloc_pages(BLOCK_GFP, order) : NULL;
 		if (page)
@@ -104,6 +105,39 @@ void ballast_ranges_free(struct ballast_ranges *ranges)
 
 	while ((page = pop_within(ranges, ~0ULL, &order)))
 		__free_pages(page, order);
+}
+
+/**
+ * ballast_ranges_move - blocks of one go to another, the largest first
+ * @from: has them no more
+ * @to: has them as well
+ * @pages: at most so many
+ *
+ * Return: pages moved.
+ */
+u64 ballast_ranges_move(struct ballast_ranges *from, struct ballast_ranges *to, u64 pages)
+{
+	unsigned int order;
+	struct page *page;
+	u64 done = 0;
+
+	while ((page = pop_within(from, pages - done, &order))) {
+		add_block(to, page, order);
+		done += 1ULL << order;
+	}
+	return done;
+}
+
+/**
+ * ballast_ranges_pop - one block, the largest
+ * @ranges: has it no more
+ * @order: set to the block's, if there is one
+ *
+ * Return: its first page, or NULL.
+ */
+struct page *ballast_ranges_pop(struct ballast_ranges *ranges, unsigned int *order)
+{
+	return pop_within(ranges, ~0ULL, order);
 }
 
 /* Dumps and hibernation need not look at what is in the balloon. */
@@ -238,23 +272,23 @@ static u64 give_back_told(struct ballast_balloon *balloon, u64 pages)
  * ballast_ranges_give_back - blocks back to the guest
  * @balloon: the device
  * @pages: how many, at most
+ * @split: whether to split a block if all are larger
  *
- * Return: pages given back; fewer than @pages only if there are no more, or if
- * another call is needed for the rest.
+ * Return: pages given back; fewer than @pages if no more fit, or if another call is
+ * needed for the rest; 0 only if none fit.
  */
-u64 ballast_ranges_give_back(struct ballast_balloon *balloon, u64 pages)
+u64 ballast_ranges_give_back(struct ballast_balloon *balloon, u64 pages, bool split)
 {
 	u64 done;
 
 	lockdep_assert_held(&balloon->lock);
 	done = balloon->use_reporting ? give_back_reported(balloon, pages) :
 					give_back_told(balloon, pages);
-	if (!done && pages && balloon->ranges.pages) {
-		split_smallest(&balloon->ranges);
-		done = balloon->use_reporting ? give_back_reported(balloon, pages) :
-						give_back_told(balloon, pages);
-	}
-	return done;
+	if (done || !split || !pages || !balloon->ranges.pages)
+		return done;
+	split_smallest(&balloon->ranges);
+	return balloon->use_reporting ? give_back_reported(balloon, pages) :
+					give_back_told(balloon, pages);
 }
 
 /**

@@ -82,7 +82,7 @@ static void take_view(struct ballast_balloon *balloon, struct ballast_view *view
 	view->guest_bytes = ballast_guest_bytes(balloon);
 	view->host_target_bytes = ballast_device_target_bytes(balloon);
 	view->self_target_bytes = balloon->self_target_bytes;
-	view->available_bytes = available > 0 ? to_bytes(available) : 0;
+	view->available_bytes = to_bytes(max(available, 0L) + READ_ONCE(balloon->hint.held.pages));
 	view->floor_bytes = ballast_floor_bytes(balloon);
 	view->limits.some_bp = READ_ONCE(ballast_tunables.psi_some_limit_bp);
 	view->limits.full_bp = READ_ONCE(ballast_tunables.psi_full_limit_bp);
@@ -104,6 +104,7 @@ static void note_step(struct ballast_balloon *balloon, const struct ballast_step
 		return;
 	balloon->last_reason = step->reason;
 	balloon->counters.vetoes += step->veto;
+	balloon->counters.vetoes_by[step->reason] += step->veto;
 	if (step->reason == BALLAST_REASON_FLOOR && news) {
 		balloon->counters.refusals++;
 		dev_info_ratelimited(&balloon->vdev->dev,
@@ -139,7 +140,8 @@ static void inflate(struct ballast_balloon *balloon, u64 pages)
 	int err;
 
 	ballast_ranges_init(&blocks);
-	left = pages - ballast_ranges_allocate(&blocks, pages);
+	ballast_hint_take(balloon, &blocks, pages);
+	left = pages - ballast_ranges_allocate(&blocks, pages, BALLAST_ORDER_MIN);
 	want = min(left, pages_max);
 	if (ballast_pages_allocate(&small, want, &reclaim_us) < want)
 		outcome = BALLAST_OUTCOME_SHORT;
@@ -173,18 +175,17 @@ static void inflate(struct ballast_balloon *balloon, u64 pages)
  */
 u64 ballast_resize_deflate_locked(struct ballast_balloon *balloon, u64 pages)
 {
-	u64 done = 0, blocks, small;
+	u64 done = 0, some;
 
 	lockdep_assert_held(&balloon->lock);
 	while (done < pages) {
-		/* a block is not split while there are pages */
-		blocks = 0;
-		if (pages - done >= 1ULL << BALLAST_ORDER_MIN || !balloon->movable_pages)
-			blocks = ballast_ranges_give_back(balloon, pages - done);
-		small = ballast_pages_give_back(balloon, pages - done - blocks);
-		if (!blocks && !small)
+		/* whole blocks first, and none is split while there are pages */
+		some = ballast_ranges_give_back(balloon, pages - done, false) ?:
+		       ballast_pages_give_back(balloon, pages - done) ?:
+		       ballast_ranges_give_back(balloon, pages - done, true);
+		if (!some)
 			break;
-		done += blocks + small;
+		done += some;
 	}
 	return done;
 }

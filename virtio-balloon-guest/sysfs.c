@@ -47,6 +47,12 @@ BALLAST_SHOW(refusals, "%llu", balloon->counters.refusals)
 BALLAST_ATTR_RO(balloon, refusals);
 BALLAST_SHOW(vetoes, "%llu", balloon->counters.vetoes)
 BALLAST_ATTR_RO(balloon, vetoes);
+BALLAST_SHOW(vetoes_psi_some, "%llu", balloon->counters.vetoes_by[BALLAST_REASON_PSI_SOME])
+BALLAST_ATTR_RO(balloon, vetoes_psi_some);
+BALLAST_SHOW(vetoes_psi_full, "%llu", balloon->counters.vetoes_by[BALLAST_REASON_PSI_FULL])
+BALLAST_ATTR_RO(balloon, vetoes_psi_full);
+BALLAST_SHOW(vetoes_swap_in, "%llu", balloon->counters.vetoes_by[BALLAST_REASON_SWAP_IN])
+BALLAST_ATTR_RO(balloon, vetoes_swap_in);
 BALLAST_SHOW(oom_give_backs, "%llu", balloon->counters.oom_give_backs)
 BALLAST_ATTR_RO(balloon, oom_give_backs);
 BALLAST_SHOW(short_steps, "%llu", balloon->counters.short_steps)
@@ -57,6 +63,12 @@ BALLAST_SHOW(hold_off_ms, "%llu", ballast_hold_left_ms(&balloon->decider.hold, b
 BALLAST_ATTR_RO(balloon, hold_off_ms);
 BALLAST_SHOW(ranges_reported, "%d", balloon->use_reporting)
 BALLAST_ATTR_RO(balloon, ranges_reported);
+BALLAST_SHOW(hinted_bytes, "%llu", READ_ONCE(balloon->hint.held.pages) << PAGE_SHIFT)
+BALLAST_ATTR_RO(balloon, hinted_bytes);
+BALLAST_SHOW(hinted_total_bytes, "%llu", READ_ONCE(balloon->hint.offered_pages) << PAGE_SHIFT)
+BALLAST_ATTR_RO(balloon, hinted_total_bytes);
+BALLAST_SHOW(hints_shrunk_bytes, "%llu", READ_ONCE(balloon->hint.shrunk_pages) << PAGE_SHIFT)
+BALLAST_ATTR_RO(balloon, hints_shrunk_bytes);
 
 static struct attribute *attributes[] = {
 	&dev_attr_target_bytes.attr,
@@ -68,11 +80,17 @@ static struct attribute *attributes[] = {
 	&dev_attr_refused_bytes.attr,
 	&dev_attr_refusals.attr,
 	&dev_attr_vetoes.attr,
+	&dev_attr_vetoes_psi_some.attr,
+	&dev_attr_vetoes_psi_full.attr,
+	&dev_attr_vetoes_swap_in.attr,
 	&dev_attr_oom_give_backs.attr,
 	&dev_attr_short_steps.attr,
 	&dev_attr_last_reason.attr,
 	&dev_attr_hold_off_ms.attr,
 	&dev_attr_ranges_reported.attr,
+	&dev_attr_hinted_bytes.attr,
+	&dev_attr_hinted_total_bytes.attr,
+	&dev_attr_hints_shrunk_bytes.attr,
 	NULL
 };
 

@@ -6,7 +6,7 @@
 #   guest_start NAME [options]     boot one; returns at once
 #     --memory MiB                 (128, of which 56 are left for the workload on 6.1, 70 on 6.12)
 #     --cpus N                     (1)
-#     --kernel VERSION             stock kernel it runs (the lab's; 6.12 on debug)
+#     --kernel VERSION             kernel it runs: stock (the lab's; 6.12 on debug), or debug
 #     --backing anon|file:DIR      its memory: anonymous, or the file DIR/NAME, shared (anon)
 #     --backing-option KEY=VALUE   one more property of the memory backend
 #     --prealloc                   QEMU touches all memory first
@@ -40,8 +40,17 @@
 # Every function that fails says why on stderr.  All waits are limits, not
 # sleeps; on the debug kernel they are longer by themselves.
 
+# BALLAST_GUESTS_ACCEL=tcg emulates guests instead, which needs no lab host.
+
 guests_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 guests_dir=${BALLAST_GUESTS_DIR:-/run/ballast-guests}
+guests_accel=(-accel kvm -cpu host)
+# shellcheck disable=SC2054	# QEMU's arguments contain commas
+[ "${BALLAST_GUESTS_ACCEL:-kvm}" = kvm ] || guests_accel=(-accel tcg,thread=single,tb-size=64 -cpu max)
+
+# What is asked again and again starts no program: the lab has one CPU, on which the guest runs
+# too, and a program costs a twentieth of a second.  So a wait is a read of nothing.
+exec {guests_nothing}<> <(:)
 
 # guests_seconds S: S, as long as it takes here
 guests_seconds()
@@ -60,7 +69,7 @@ guests_wait_until()
 		"$@" || status=$?
 		case $status in 0|2) return $status ;; esac
 		[ $SECONDS -lt $end ] || return 1
-		sleep 0.2
+		read -r -t 0.2 _ <&"$guests_nothing" || :
 	done
 }
 
@@ -81,7 +90,7 @@ guests_error()
 guest_start()
 {
 	local name=$1 memory=128 cpus=1 kernel='' backing=anon backing_options=''
-	local prealloc=off workload='' append='' append_own='' modules='' drivers='' no_drivers=''
+	local machine=pc prealloc=off workload='' append='' append_own='' modules='' drivers='' no_drivers=''
 	local extra=() files=() boot dir
 	dir=$guests_dir/$name
 	shift
@@ -124,13 +133,15 @@ guest_start()
 	rm -rf "$dir"
 	mkdir -p "$dir"
 
-	if [ "$(nproc --all)" -gt 1 ]; then
+	if [ "$(nproc --all)" -gt 1 ] && [ "${guests_accel[1]}" = kvm ]; then
 		echo "guest $name: this lab host has more than one CPU; its emulator may hang the guest (README.md)" >&2
 	fi
 	if [ -z "$kernel" ]; then
 		kernel=${BALLAST_LAB_KERNEL:-6.12}
 		[ -z "${BALLAST_LAB_DEBUG:-}" ] || kernel=6.12
 	fi
+	# the debug kernel has no interrupts on the older machine (README.md)
+	[ "$kernel" != debug ] || machine=q35
 	mapfile -t boot < <("$guests_here/guest/build" "$kernel")
 	if [ "${#boot[@]}" != 2 ]; then
 		guests_error "$name" "nothing to boot"
@@ -151,10 +162,10 @@ guest_start()
 	*) guests_error "$name" "unknown backing $backing"; return 1 ;;
 	esac
 
-	setsid qemu-system-x86_64 -name "$name" -accel kvm -cpu host -nodefaults \
+	setsid qemu-system-x86_64 -name "$name" "${guests_accel[@]}" -nodefaults \
 		-no-user-config -display none -no-reboot -m "$memory" -smp "$cpus" \
 		-object "$backing,size=${memory}M,prealloc=$prealloc$backing_options" \
-		-machine pc,memory-backend=mem,hpet=off,usb=off,vmport=off \
+		-machine "$machine",memory-backend=mem,hpet=off,usb=off,vmport=off \
 		-serial "file:$dir/serial" \
 		-chardev "socket,id=hmp,path=$dir/hmp,server=on,wait=off" -mon chardev=hmp,mode=readline \
 		-chardev "socket,id=qmp,path=$dir/qmp,server=on,wait=off" -mon chardev=qmp,mode=control \
@@ -184,9 +195,10 @@ guest_log()
 # guest_pid NAME: QEMU's process; fails when it is not running (any more).
 guest_pid()
 {
-	local pid
-	pid=$(cat "$guests_dir/$1/pid" 2>/dev/null) || return 1
-	[ "$(tr -d '\0' 2>/dev/null <"/proc/$pid/cmdline" | head -c 4)" ] || return 1
+	local pid='' command=''
+	{ read -r pid <"$guests_dir/$1/pid"; } 2>/dev/null || return 1
+	{ read -r -d '' command <"/proc/$pid/cmdline"; } 2>/dev/null || :
+	[ "$command" ] || return 1
 	echo "$pid"
 }
 
@@ -255,11 +267,42 @@ guest_said()
 	head -n "$(wc -l <"$serial")" "$serial" | tr -d '\r'
 }
 
+# guests_read NAME: the same to the array guests_lines, with their ends.
+guests_read()
+{
+	local last
+	guests_lines=()
+	[ -e "$guests_dir/$1/serial" ] || return 0
+	mapfile guests_lines <"$guests_dir/$1/serial"
+	last=$((${#guests_lines[@]} - 1))
+	if [ $last -ge 0 ] && [[ ${guests_lines[last]} != *$'\n' ]]; then
+		unset "guests_lines[last]"
+	fi
+}
+
+# guests_last_line NAME BEGINNING: sets guests_line to the last one after "BALLAST-GUEST NAME "
+# that begins so, without that; fails if there is none.
+guests_last_line()
+{
+	local i start="BALLAST-GUEST $1 $2"
+	guests_read "$1"
+	for ((i = ${#guests_lines[@]} - 1; i >= 0; i--)); do
+		[[ ${guests_lines[i]} == "$start"* ]] || continue
+		guests_line=${guests_lines[i]#"$start"}
+		guests_line=${guests_line%$'\n'}
+		guests_line=${guests_line%$'\r'}
+		return 0
+	done
+	return 1
+}
+
 guest_counter()
 {
-	local value
-	value=$(guest_said "$1" | grep -a "^BALLAST-GUEST $1 ok " | tail -n 1 | grep -o " $2=[0-9]*")
-	echo "${value#*=}" | grep . || { guests_error "$1" "has not said '$2' yet"; }
+	if guests_last_line "$1" "ok" && [[ $guests_line =~ " $2="([0-9]+) ]]; then
+		echo "${BASH_REMATCH[1]}"
+	else
+		guests_error "$1" "has not said '$2' yet"
+	fi
 }
 
 # guest_has_passed NAME [PASS]: it has checked all its memory so often, or ever
@@ -322,7 +365,7 @@ guest_command()
 		guests_error "$name" "no answer to '$*' in $(guests_seconds "$limit") s"
 		return 1
 	fi
-	answer=$(guest_said "$name" | sed -n "s/^BALLAST-GUEST $name answer $number //p")
+	answer=$guests_line
 	case $answer in
 	ok) ;;
 	ok\ *) echo "${answer#ok }" ;;
@@ -332,7 +375,7 @@ guest_command()
 
 guest_has_answered()
 {
-	guest_said "$1" | grep -aq "^BALLAST-GUEST $1 answer $2 " && return 0
+	guests_last_line "$1" "answer $2 " && return 0
 	guest_pid "$1" >/dev/null || return 2
 	return 1
 }

@@ -7,6 +7,7 @@
 #define BALLAST_BALLOON_COMPAT_H
 
 #include <linux/mmzone.h>
+#include <linux/shrinker.h>
 #include <linux/virtio.h>
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_config.h>
@@ -56,5 +57,58 @@ static inline int ballast_find_vqs(struct virtio_device *vdev, unsigned int coun
 #define VIRTIO_BALLOON_S_DIRECT_RECLAIM	15
 #endif
 #define BALLAST_STATS_NR		16
+
+typedef unsigned long ballast_shrink_fn(struct shrinker *shrinker, struct shrink_control *control);
+
+/* 6.7: the kernel allocates shrinkers, and they carry a pointer of their owner's. */
+struct ballast_shrinker {
+#ifdef BALLAST_HAVE_SHRINKER_ALLOC
+	struct shrinker *kernel;
+#else
+	struct shrinker kernel;
+	void *data;
+#endif
+};
+
+static inline int ballast_shrinker_begin(struct ballast_shrinker *shrinker, const char *name,
+					 ballast_shrink_fn *count, ballast_shrink_fn *scan,
+					 void *data)
+{
+#ifdef BALLAST_HAVE_SHRINKER_ALLOC
+	shrinker->kernel = shrinker_alloc(0, "%s", name);
+	if (!shrinker->kernel)
+		return -ENOMEM;
+	shrinker->kernel->count_objects = count;
+	shrinker->kernel->scan_objects = scan;
+	shrinker->kernel->private_data = data;
+	shrinker_register(shrinker->kernel);
+	return 0;
+#else
+	shrinker->kernel.count_objects = count;
+	shrinker->kernel.scan_objects = scan;
+	shrinker->kernel.seeks = DEFAULT_SEEKS;
+	shrinker->data = data;
+	return register_shrinker(&shrinker->kernel, "%s", name);
+#endif
+}
+
+static inline void ballast_shrinker_end(struct ballast_shrinker *shrinker)
+{
+#ifdef BALLAST_HAVE_SHRINKER_ALLOC
+	shrinker_free(shrinker->kernel);
+#else
+	unregister_shrinker(&shrinker->kernel);
+#endif
+}
+
+/* What ballast_shrinker_begin() was given, in one of its functions. */
+static inline void *ballast_shrinker_data(struct shrinker *shrinker)
+{
+#ifdef BALLAST_HAVE_SHRINKER_ALLOC
+	return shrinker->private_data;
+#else
+	return container_of(shrinker, struct ballast_shrinker, kernel)->data;
+#endif
+}
 
 #endif /* BALLAST_BALLOON_COMPAT_H */

@@ -5,6 +5,7 @@
  * "answer NUMBER TEXT", TEXT beginning with "ok" or "error".
  *
  *   read PATH              the file's text, lines joined by "|"
+ *   number PATH WORD       what follows WORD at the beginning of a line
  *   write PATH TEXT        as one write
  *   load FILE [PARAMETERS] a module of /modules
  *   unload NAME
@@ -65,6 +66,26 @@ static void do_read(const char *number, const char *path)
 		if (*p == '\n')
 			*p = p[1] ? '|' : 0;
 	report("answer %s ok %s", number, text);
+}
+
+static void do_number(const char *number, const char *path, const char *word)
+{
+	size_t length = strlen(word);
+	FILE *f = fopen(path, "re");
+	unsigned long long value;
+	char line[300];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, word, length) && sscanf(line + length, " %llu", &value) == 1) {
+			report("answer %s ok %llu", number, value);
+			fclose(f);
+			return;
+		}
+	if (f) {
+		fclose(f);
+		errno = ENODATA;
+	}
+	answer_error(number);
 }
 
 static void do_write(const char *number, const char *path, const char *text)
@@ -192,6 +213,8 @@ static void obey(char *line)
 		return;
 	if (!strcmp(verb, "read") && first)
 		do_read(number, first);
+	else if (!strcmp(verb, "number") && first && rest)
+		do_number(number, first, rest);
 	else if (!strcmp(verb, "write") && first && rest)
 		do_write(number, first, rest);
 	else if (!strcmp(verb, "hog") && first)

@@ -27,6 +27,7 @@
  *     disk=MiB       written to /dev/vda and read again, by direct I/O, all the time
  *     swap=1         /dev/vda is swap space (guests.sh: guest_swap_disk); what was
  *                    swapped, and OOM kills, are then reported
+ *     zram=MiB       the same, in compressed memory (where zram is built in)
  *     grow=MiB       as unique, but filled only when a line comes in on /dev/ttyS1,
  *                    as fast as it goes; from then on checked like the rest
  *     pulse=1        a thread that does a little every 10 ms, and says each second how
@@ -86,6 +87,7 @@ static struct {
 	uint64_t disk_pages;
 	int swap;
 	int pulse;
+	uint64_t zram_mib;
 	int corrupt;
 } conf = { .name = "?", .rate = 5000, .seed = 1 };
 
@@ -518,6 +520,28 @@ static void fail(const char *what)
 	stand_still();
 }
 
+/* What mkswap writes: version, last page, and the signature at the end of the page. */
+static void make_zram(void)
+{
+	static char header[PAGE];
+	uint32_t *word = (uint32_t *)(header + 1024);
+	char text[32];
+	int fd;
+
+	fd = open("/sys/block/zram0/disksize", O_WRONLY | O_CLOEXEC);
+	snprintf(text, sizeof(text), "%lluM", (unsigned long long)conf.zram_mib);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		fail("zram0/disksize");
+	close(fd);
+	word[0] = 1;
+	word[1] = conf.zram_mib * PAGES_PER_MIB - 1;
+	memcpy(header + PAGE - 10, "SWAPSPACE2", 10);
+	fd = open("/dev/zram0", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, header, PAGE) != PAGE || close(fd) || swapon("/dev/zram0", 0))
+		fail("swapon /dev/zram0");
+	conf.swap = 1;
+}
+
 static void fill(void)
 {
 	uint64_t page, all;
@@ -613,6 +637,8 @@ static void set_option(const char *key, uint64_t value)
 		conf.swap = value;
 	else if (!strcmp(key, "pulse"))
 		conf.pulse = value;
+	else if (!strcmp(key, "zram"))
+		conf.zram_mib = value;
 	else if (!strcmp(key, "corrupt"))
 		conf.corrupt = value;
 	else if (strcmp(key, "verify"))
@@ -676,6 +702,7 @@ int main(void)
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL);
 	console = open("/dev/ttyS0", O_WRONLY | O_NOCTTY | O_CLOEXEC);
 
@@ -684,7 +711,9 @@ int main(void)
 		load_modules(modules);
 	if (workload)
 		parse_workload(workload);
-	if (conf.swap && swapon("/dev/vda", 0))
+	if (conf.zram_mib)
+		make_zram();
+	else if (conf.swap && swapon("/dev/vda", 0))
 		fail("swapon /dev/vda");
 	fill();
 	if (conf.hot_pages && pthread_create(&hot, NULL, keep_hot, NULL))

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2086,SC2154	# names are plain; the files share them
+#
+# Each kind of pressure alone: with the others' limits off, what stops inflation and gives
+# memory back can only be that one.  The guest swaps, so nobody is about to be killed.
+
+test_swapping_guest_runs()
+{
+	local disk swap
+	swap_space veto 256
+	start veto ,free-page-reporting=on --module $module "${disk[@]}" \
+		--workload identical=16,unique=8,dirty=50,$swap
+	guest_wait_ready veto 400
+}
+
+# veto_by REASON SOME FULL SWAP_IN: with these limits a hog makes the balloon smaller,
+# for that reason and no other.  It fills more than there is, and then reads all
+# of it, from swap.
+veto_by()
+{
+	local reason=$1 before others
+	set_parameter veto psi_some_limit_bp "$2"
+	set_parameter veto psi_full_limit_bp "$3"
+	set_parameter veto swap_in_limit_bytes_per_s "$4"
+	move veto 124
+	before=$(value veto "vetoes_$reason")
+	others=$(vetoes_but "$reason")
+	GUEST_COMMAND_SECONDS=400 guest_command veto hog 110
+	GUEST_COMMAND_SECONDS=400 guest_command veto drop
+	echo "vetoes: $(value veto vetoes), of them $reason $(value veto "vetoes_$reason")," \
+		"swapped in $(guest_counter veto swap_in_pages) pages"
+	[ "$(value veto "vetoes_$reason")" -gt "$before" ]
+	[ "$(vetoes_but "$reason")" = "$others" ]
+	[ "$(value veto oom_give_backs)" = 0 ]
+	# when it is over, the host gets what it asked for
+	arrives veto 124 300
+	guest_verify veto
+	move veto $memory
+}
+
+# vetoes_but REASON: those for the other reasons
+vetoes_but()
+{
+	local reason sum=0
+	for reason in psi_some psi_full swap_in; do
+		[ $reason = "$1" ] || sum=$((sum + $(value veto vetoes_$reason)))
+	done
+	echo $sum
+}
+
+test_veto_by_swap_in()
+{
+	veto_by swap_in 0 0 65536
+}
+
+test_veto_by_psi_some()
+{
+	veto_by psi_some 100 0 0
+}
+
+test_veto_by_psi_full()
+{
+	veto_by psi_full 0 100 0
+}
+
+# Without limits there is no veto: the guest swaps, and the balloon stays.
+test_no_veto_without_limits()
+{
+	local before
+	set_parameter veto psi_full_limit_bp 0
+	move veto 124
+	before=$(value veto vetoes)
+	GUEST_COMMAND_SECONDS=400 guest_command veto hog 110
+	GUEST_COMMAND_SECONDS=400 guest_command veto drop
+	[ "$(value veto vetoes)" = "$before" ]
+	[ "$(value veto actual_bytes)" = $(((memory - 124) * mib)) ]
+	guest_verify veto
+}
+
+part_veto()
+{
+	ktap_run "a swapping guest runs" test_swapping_guest_runs
+	ktap_run "veto by swap-in" test_veto_by_swap_in
+	ktap_run "veto by PSI some" test_veto_by_psi_some
+	ktap_run "veto by PSI full" test_veto_by_psi_full
+	ktap_run "no veto without limits" test_no_veto_without_limits
+	guest_stop veto
+}
