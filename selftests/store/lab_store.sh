@@ -193,10 +193,14 @@ print(os.lseek(fd, 0, os.SEEK_HOLE))")" $((32 * mib))
 	empty_pool p
 }
 
-# Reclaim has what it wants: the soft threshold is free, or a page less.
+# Reclaim has what it wants.  It stops at the soft threshold, and begins below the hard
+# one: where the last page left it between the two, it sleeps.
 rests()
 {
-	[ "$(pool "$1" free_bytes)" -ge $(($(pool "$1" size_bytes) / 25 - 4096)) ]
+	local state
+	[ "$(pool "$1" free_bytes)" -ge $(($(pool "$1" size_bytes) / 50 - 4096)) ] || return 1
+	read -r _ _ state _ <"/proc/$(pgrep -x ballast_reclaim)/stat"
+	[ "$state" = S ]
 }
 
 # Holes, ends of file and parts of pages that are stored.
