@@ -380,9 +380,10 @@ guest_has_answered()
 	return 1
 }
 
+# Not before it is nobody's child any more: one that ends has no command line.
 guest_is_gone()
 {
-	! guest_pid "$1" >/dev/null
+	[ ! -e "/proc/$1" ]
 }
 
 guest_stop()
@@ -390,9 +391,9 @@ guest_stop()
 	local pid
 	pid=$(guest_pid "$1") || return 0
 	kill -TERM "$pid" 2>/dev/null
-	guests_wait_until 4 guest_is_gone "$1" && return 0
+	guests_wait_until 4 guest_is_gone "$pid" && return 0
 	kill -KILL "$pid" 2>/dev/null
-	guests_wait_until 10 guest_is_gone "$1" && return 0
+	guests_wait_until 10 guest_is_gone "$pid" && return 0
 	guests_error "$1" "QEMU ($pid) cannot be killed"
 }
 
