@@ -44,7 +44,7 @@ say()
 test_guest_runs()
 {
 	guest_start a --memory "$memory" --backing "file:$dir" \
-		--workload seed=5,unique=24,text=16,dirty=20,rate=3000,pulse=1
+		--workload seed=5,unique=14,text=10,dirty=20,rate=3000,pulse=1
 	guest_wait_ready a 200
 	guest_verify a
 	[ "$(pulse times)" -gt 0 ]
@@ -78,12 +78,12 @@ test_others_go_on()
 	mount -o "remount,size=$((memory + 8))m" "$dir"
 	disk_slow "$read_ms" 0
 	# at first also what that task itself needs may come
-	guests_wait_until 120 swapped_in_since "$(pool pages_swapped_in)" 20
+	guests_wait_until 120 swapped_in_since "$(pool pages_swapped_in)" 10
 	from=$(pool pages_swapped_in)
 	times=$(pulse times)
 	faults=$(pulse async_faults)
 	begin=$(pulse uptime_ms)
-	guests_wait_until 120 swapped_in_since "$from" 40
+	guests_wait_until 120 swapped_in_since "$from" 30
 	pages=$(($(pool pages_swapped_in) - from))
 	disk_fails nothing
 	times=$(($(pulse times) - times))
