@@ -217,6 +217,8 @@ enforce_moves_balloons()
 	wait_until 10 state_is soft || { say_targets; return 1; }
 	expect "balloon target in mode observe" "$(get idle balloon_target_bytes)" 0
 	reason_becomes idle observe
+	# not before all count as active: what a balloon has too much now is not given back
+	wait_until 10 target_is busy $((64 * mib)) || { say_targets; return 1; }
 	knob policy/mode enforce
 	wait_until 10 has_balloon_target idle || { say_targets; return 1; }
 	step=$(get idle balloon_target_bytes)
