@@ -202,30 +202,26 @@ has_its_target()
 	within 2 $((64 * mib - $(get "$1" balloon_bytes))) "$(get "$1" target_bytes)"
 }
 
-# Who has to give is told by shares: what a VM uses, on a host that comes and goes, is
-# for the tests of targets.
 enforce_moves_balloons()
 {
 	trap test_end EXIT
 	local step
 	pair
-	knob sampling/method off
-	set_ idle shares 100
-	set_ busy shares 10000
 	# above what they have, but by less than state high wants
 	limit_to 103 "$(knob pools/host/used_bytes)"
 	wait_until 10 state_is soft || { say_targets; return 1; }
 	expect "balloon target in mode observe" "$(get idle balloon_target_bytes)" 0
 	reason_becomes idle observe
-	# not before all count as active: what a balloon has too much now is not given back
-	wait_until 10 target_is busy $((64 * mib)) || { say_targets; return 1; }
 	knob policy/mode enforce
 	wait_until 10 has_balloon_target idle || { say_targets; return 1; }
 	step=$(get idle balloon_target_bytes)
 	expect_range "first step" "$step" 1 $((64 * mib / 10 + 4096))
-	reason_becomes idle shares
+	reason_becomes idle tax
 	wait_until 20 both_are_at_target || { say_targets; return 1; }
-	expect "balloon target of who has the shares" "$(get busy balloon_target_bytes)" 0
+	# None, unless this script is so slow that it sees later steps: its balloons free no
+	# memory, and the pool goes on asking.
+	[ $(($(get busy balloon_target_bytes) * 4)) -le "$(get idle balloon_target_bytes)" ] ||
+		{ say_targets; return 1; }
 	knob policy/mode observe
 	wait_until 5 target_is_balloon idle || { say_targets; return 1; }
 }
