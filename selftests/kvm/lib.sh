@@ -7,6 +7,7 @@
 #   kvm_end			unloads it
 #   vm_start NAME [OPTIONS]	one process of minivm, ready on return
 #   vm NAME REQUEST...		asks it; prints its answer, but not "ok"
+#   ask NAME REQUEST...		the same, its answer's words in $said: no process is made
 #   vm_kill NAME		as kill -9 does
 #   vm_pid NAME
 #   vm_shown NAME, vm_gone NAME	is its directory there?
@@ -101,6 +102,16 @@ vm()
 vm_pid()
 {
 	cat "$work/vm.$1.pid"
+}
+
+ask()
+{
+	local in=vm_in_$1 out=vm_out_$1 name=$1
+	shift
+	echo "$*" >&"${!in}"
+	# shellcheck disable=SC2034	# for the caller
+	read -r -a said <&"${!out}" ||
+		{ echo "vm $name has died: $(<"$work/vm.$name.err")"; return 1; }
 }
 
 vm_kill()

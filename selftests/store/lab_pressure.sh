@@ -78,16 +78,6 @@ all()
 	done
 }
 
-# ask NAME REQUEST...: its answer's words in $said; no process is made for it
-ask()
-{
-	local in=vm_in_$1 out=vm_out_$1 name=$1
-	shift
-	echo "$*" >&"${!in}"
-	read -r -a said <&"${!out}" ||
-		{ echo "vm $name has died: $(<"$work/vm.$name.err")"; return 1; }
-}
-
 # of the answer to "load": passes, pages right, pages wrong, longest gap in us, p50...
 PASSES=1 CHECKED=2 BAD=3 GAP=4
 

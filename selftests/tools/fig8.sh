@@ -46,16 +46,6 @@ test_ended()
 	disk_remove
 }
 
-# ask NAME REQUEST...: its answer's words in $said
-ask()
-{
-	local in=vm_in_$1 out=vm_out_$1 name=$1
-	shift
-	echo "$*" >&"${!in}"
-	read -r -a said <&"${!out}" ||
-		{ echo "vm $name has died: $(<"$work/vm.$name.err")"; return 1; }
-}
-
 # attributes PLACE NAME...: their values in $values, with commas; no process is made
 attributes()
 {
