@@ -96,13 +96,26 @@ static u64 lost_pages(const struct ballast_hinter *hint)
 	return READ_ONCE(hint->shrunk_pages) + READ_ONCE(hint->ballooned_pages);
 }
 
+/*
+ * The host takes hints once this returns.  An id can be read before the host tells of it;
+ * what it then tells is no news, and who reads again is shown "stop".
+ */
+static int begin_round(struct ballast_hinter *hint, u32 id)
+{
+	const int err = say(hint, id);
+
+	if (asked_id(hint) == VIRTIO_BALLOON_CMD_ID_STOP)
+		hint->asked_id = id;
+	return err;
+}
+
 /* A round.  A guest that wants memory back keeps what is left. */
 static void answer(struct ballast_hinter *hint, u32 id)
 {
 	const u64 lost = lost_pages(hint);
 
 	hint->answered_id = id;
-	if (say(hint, id))
+	if (begin_round(hint, id))
 		return;
 	while (asked_id(hint) == id && lost_pages(hint) == lost && offer_some(hint))
 		;
