@@ -102,13 +102,21 @@ static int do_touch(void)
 	return 0;
 }
 
+/* Some of it, and the error for the rest next time: that is what a short count means. */
+static int all_of(ssize_t done, size_t wanted)
+{
+	if (done >= 0 && (size_t)done < wanted)
+		errno = ENOMEM;
+	return done == (ssize_t)wanted ? 0 : -1;
+}
+
 static int do_read(void)
 {
 	static char buffer[16 * PAGE];
 	static unsigned long page;
 
 	page = (page + 16) % (pages - 15);
-	return pread(fd, buffer, sizeof(buffer), page * PAGE) == (ssize_t)sizeof(buffer) ? 0 : -1;
+	return all_of(pread(fd, buffer, sizeof(buffer), page * PAGE), sizeof(buffer));
 }
 
 /* What cannot be read is not written. */
@@ -119,7 +127,7 @@ static int do_write(void)
 
 	page = (page + 1) % pages;
 	memcpy(buffer, memory + page * PAGE, PAGE);
-	return pwrite(fd, buffer, PAGE, page * PAGE) == (ssize_t)PAGE ? 0 : -1;
+	return all_of(pwrite(fd, buffer, PAGE, page * PAGE), PAGE);
 }
 
 static void nothing(void)
