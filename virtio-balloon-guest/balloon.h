@@ -155,6 +155,9 @@ struct ballast_hinter {
  * @reporting: free page reporting
  * @reporting_registered: whether @reporting is; probe and remove
  * @oom: called before a process is killed
+ * @sleep: called before and after hibernation
+ * @begun: whether there are queues.  Changed by probe, remove, freeze and restore
+ * @asleep: hibernation has begun: stay stopped.  Changed by @sleep
  */
 struct ballast_balloon {
 	struct virtio_device *vdev;
@@ -198,6 +201,9 @@ struct ballast_balloon {
 	struct page_reporting_dev_info reporting;
 	bool reporting_registered;
 	struct notifier_block oom;
+	struct notifier_block sleep;
+	bool begun;
+	bool asleep;
 };
 
 /**

@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include <linux/oom.h>
 #include <linux/slab.h>
+#include <linux/suspend.h>
 #include <linux/virtio_config.h>
 #include <uapi/linux/virtio_ring.h>
 
@@ -118,6 +119,38 @@ static bool tell_poison(struct virtio_device *vdev)
 	return !poison;
 }
 
+static void go(struct ballast_balloon *balloon)
+{
+	spin_lock_irq(&balloon->stop_lock);
+	balloon->stopped = false;
+	/* the host may have asked before it could be heard */
+	if (balloon->stats_vq)
+		queue_work(balloon->wq, &balloon->stats_work);
+	ballast_hint_note_config(balloon);
+	spin_unlock_irq(&balloon->stop_lock);
+	ballast_device_kick(balloon, 0);
+}
+
+/* Afterwards the balloon is empty, and stays so. */
+static void stop(struct ballast_balloon *balloon)
+{
+	spin_lock_irq(&balloon->stop_lock);
+	balloon->stopped = true;
+	spin_unlock_irq(&balloon->stop_lock);
+	cancel_delayed_work_sync(&balloon->resize_work);
+	cancel_work_sync(&balloon->stats_work);
+	ballast_hint_end(balloon);
+	ballast_resize_drain(balloon);
+}
+
+/* Free page reporting goes on, whatever the device does. */
+static void stop_reports(struct ballast_balloon *balloon)
+{
+	mutex_lock(&balloon->report_lock);
+	balloon->report_vq = NULL;
+	mutex_unlock(&balloon->report_lock);
+}
+
 static int begin(struct ballast_balloon *balloon)
 {
 	struct virtio_device *vdev = balloon->vdev;
@@ -132,38 +165,52 @@ static int begin(struct ballast_balloon *balloon)
 	balloon->shown_units = ~0U;
 	err = ballast_stats_begin(balloon);
 	if (err) {
+		stop_reports(balloon);
 		vdev->config->del_vqs(vdev);
 		return err;
 	}
 	virtio_device_ready(vdev);
-	spin_lock_irq(&balloon->stop_lock);
-	balloon->stopped = false;
-	/* the host may have asked before it could be heard */
-	if (balloon->stats_vq)
-		queue_work(balloon->wq, &balloon->stats_work);
-	ballast_hint_note_config(balloon);
-	spin_unlock_irq(&balloon->stop_lock);
-	ballast_device_kick(balloon, 0);
+	balloon->begun = true;
+	if (!balloon->asleep)
+		go(balloon);
 	return 0;
 }
 
-/* The reverse of begin(); afterwards the balloon is empty. */
+/* The reverse of begin(). */
 static void end(struct ballast_balloon *balloon)
 {
 	struct virtio_device *vdev = balloon->vdev;
 
-	spin_lock_irq(&balloon->stop_lock);
-	balloon->stopped = true;
-	spin_unlock_irq(&balloon->stop_lock);
-	cancel_delayed_work_sync(&balloon->resize_work);
-	cancel_work_sync(&balloon->stats_work);
-	ballast_hint_end(balloon);
-	ballast_resize_drain(balloon);
-	mutex_lock(&balloon->report_lock);
-	balloon->report_vq = NULL;
-	mutex_unlock(&balloon->report_lock);
+	stop(balloon);
+	balloon->begun = false;
+	stop_reports(balloon);
 	virtio_reset_device(vdev);
 	vdev->config->del_vqs(vdev);
+}
+
+/*
+ * The kernel reckons before it freezes devices how large the image of a hibernating guest may
+ * be: half of the memory that it sees.  What is in a balloon is no part of that.
+ */
+static int sleep_notify(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	struct ballast_balloon *balloon = container_of(nb, struct ballast_balloon, sleep);
+
+	switch (event) {
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		balloon->asleep = true;
+		stop(balloon);
+		break;
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		balloon->asleep = false;
+		/* not if it could not be restored */
+		if (balloon->begun)
+			go(balloon);
+		break;
+	}
+	return NOTIFY_DONE;
 }
 
 static int create(struct virtio_device *vdev)
@@ -177,6 +224,7 @@ static int create(struct virtio_device *vdev)
 	balloon->adjust_managed = !virtio_has_feature(vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
 	balloon->oom.notifier_call = ballast_oom_notify;
 	balloon->oom.priority = OOM_PRIORITY;
+	balloon->sleep.notifier_call = sleep_notify;
 	balloon->reporting.report = ballast_queue_report;
 	init_waitqueue_head(&balloon->acked);
 	spin_lock_init(&balloon->stop_lock);
@@ -237,9 +285,14 @@ static int probe(struct virtio_device *vdev)
 	err = begin(balloon);
 	if (err)
 		goto unregister_oom;
+	err = register_pm_notifier(&balloon->sleep);
+	if (err)
+		goto end_balloon;
 	begin_reporting(balloon);
 	return 0;
 
+end_balloon:
+	end(balloon);
 unregister_oom:
 	unregister_oom_notifier(&balloon->oom);
 free_balloon:
@@ -253,6 +306,7 @@ static void remove(struct virtio_device *vdev)
 
 	if (balloon->reporting_registered)
 		page_reporting_unregister(&balloon->reporting);
+	unregister_pm_notifier(&balloon->sleep);
 	unregister_oom_notifier(&balloon->oom);
 	end(balloon);
 	destroy(balloon);

@@ -97,8 +97,8 @@ static u64 lost_pages(const struct ballast_hinter *hint)
 }
 
 /*
- * The host takes hints once this returns.  An id can be read before the host tells of it;
- * what it then tells is no news, and who reads again is shown "stop".
+ * A host that accepts the id shows "stop" from then on.  The id can be read before the host
+ * tells of it: what is read for that late telling is no stop.
  */
 static int begin_round(struct ballast_hinter *hint, u32 id)
 {

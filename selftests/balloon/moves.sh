@@ -135,7 +135,7 @@ take_pages()
 # more and more of them until some had to be moved.
 test_pages_move()
 {
-	local before kept moved=0 round bytes=$((124 * mib))
+	local before kept moved=0 round bytes=$((134 * mib))
 	move_bytes plain $bytes
 	before=$(event plain balloon_migrate)
 	for round in {1..8}; do

@@ -23,7 +23,7 @@ veto_by()
 	set_parameter veto psi_some_limit_bp "$2"
 	set_parameter veto psi_full_limit_bp "$3"
 	set_parameter veto swap_in_limit_bytes_per_s "$4"
-	move veto 124
+	move veto 134
 	before=$(value veto "vetoes_$reason")
 	others=$(vetoes_but "$reason")
 	GUEST_COMMAND_SECONDS=400 guest_command veto hog 110
@@ -34,7 +34,7 @@ veto_by()
 	[ "$(vetoes_but "$reason")" = "$others" ]
 	[ "$(value veto oom_give_backs)" = 0 ]
 	# when it is over, the host gets what it asked for
-	arrives veto 124 300
+	arrives veto 134 300
 	guest_verify veto
 	move veto $memory
 }
@@ -69,12 +69,12 @@ test_no_veto_without_limits()
 {
 	local before
 	set_parameter veto psi_full_limit_bp 0
-	move veto 124
+	move veto 134
 	before=$(value veto vetoes)
 	GUEST_COMMAND_SECONDS=400 guest_command veto hog 110
 	GUEST_COMMAND_SECONDS=400 guest_command veto drop
 	[ "$(value veto vetoes)" = "$before" ]
-	[ "$(value veto actual_bytes)" = $(((memory - 124) * mib)) ]
+	[ "$(value veto actual_bytes)" = $(((memory - 134) * mib)) ]
 	guest_verify veto
 }
 
