@@ -267,17 +267,12 @@ guest_said()
 	head -n "$(wc -l <"$serial")" "$serial" | tr -d '\r'
 }
 
-# guests_read NAME: the same to the array guests_lines, with their ends.
+# guests_read NAME: the same to the array guests_lines, with their ends.  A line that grows while
+# it is read comes in two, of which the first has no end.
 guests_read()
 {
-	local last
 	guests_lines=()
-	[ -e "$guests_dir/$1/serial" ] || return 0
-	mapfile guests_lines <"$guests_dir/$1/serial"
-	last=$((${#guests_lines[@]} - 1))
-	if [ $last -ge 0 ] && [[ ${guests_lines[last]} != *$'\n' ]]; then
-		unset "guests_lines[last]"
-	fi
+	[ ! -e "$guests_dir/$1/serial" ] || mapfile guests_lines <"$guests_dir/$1/serial"
 }
 
 # guests_last_line NAME BEGINNING: sets guests_line to the last one after "BALLAST-GUEST NAME "
@@ -287,7 +282,7 @@ guests_last_line()
 	local i start="BALLAST-GUEST $1 $2"
 	guests_read "$1"
 	for ((i = ${#guests_lines[@]} - 1; i >= 0; i--)); do
-		[[ ${guests_lines[i]} == "$start"* ]] || continue
+		[[ ${guests_lines[i]} == "$start"*$'\n' ]] || continue
 		guests_line=${guests_lines[i]#"$start"}
 		guests_line=${guests_line%$'\n'}
 		guests_line=${guests_line%$'\r'}
