@@ -255,9 +255,8 @@ int ballast_queue_add_range(struct ballast_balloon *balloon, struct page *page, 
 int ballast_queue_send_ranges(struct ballast_balloon *balloon);
 int ballast_queue_report(struct page_reporting_dev_info *info, struct scatterlist *sg,
 			 unsigned int count);
-int ballast_queue_say(struct ballast_balloon *balloon, struct virtqueue *vq, __virtio32 *word);
-int ballast_queue_offer(struct ballast_balloon *balloon, struct virtqueue *vq,
-			struct ballast_ranges *blocks);
+int ballast_queue_say(struct virtqueue *vq, __virtio32 *word);
+int ballast_queue_offer(struct virtqueue *vq, struct ballast_ranges *blocks);
 
 /* range.c */
 void ballast_ranges_init(struct ballast_ranges *ranges);

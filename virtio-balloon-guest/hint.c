@@ -37,7 +37,7 @@ static int say(struct ballast_hinter *hint, u32 id)
 	struct ballast_balloon *balloon = balloon_of(hint);
 
 	hint->word = cpu_to_virtio32(balloon->vdev, id);
-	return ballast_queue_say(balloon, hint->vq, &hint->word);
+	return ballast_queue_say(hint->vq, &hint->word);
 }
 
 static struct page *pop_held(struct ballast_hinter *hint, unsigned int *order, bool shrink)
@@ -81,7 +81,7 @@ static bool offer_some(struct ballast_hinter *hint)
 	ballast_ranges_init(&blocks);
 	if (!ballast_ranges_allocate(&blocks, pages, BALLAST_ORDER_HINT))
 		return false;
-	if (ballast_queue_offer(balloon_of(hint), hint->vq, &blocks)) {
+	if (ballast_queue_offer(hint->vq, &blocks)) {
 		ballast_ranges_free(&blocks);
 		return false;
 	}

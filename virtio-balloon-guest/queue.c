@@ -3,13 +3,18 @@
  * The device's queues: page numbers, ranges, and waiting for the host.
  *
  * DOC: A queue has one buffer on its way at a time (the hint queue a batch), and its lock
- * is held until the host has taken it; the hint queue has one user, and no lock.
+ * is held until the host has taken it; the hint queue has one user, no lock and no interrupt.
  * Indirect descriptors are refused (device.c), so adding a buffer allocates nothing.  A
  * host that breaks the device ends every wait.
  */
 #include "balloon.h"
 
+#include <linux/delay.h>
 #include <linux/virtio_config.h>
+
+/* How long the host's answer is waited for on the hint queue before it is looked for again. */
+#define LOOK_FIRST_US	50U
+#define LOOK_LAST_US	10000U
 
 /* A joined range stays below what a descriptor's 32 bit length can say. */
 #define RANGE_MAX_BYTES	(1U << 30)
@@ -59,10 +64,8 @@ int ballast_queue_find(struct ballast_balloon *balloon)
 		info[REPORT].name = "reporting";
 		info[REPORT].callback = host_has_answered;
 	}
-	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT)) {
+	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT))
 		info[HINT].name = "hint";
-		info[HINT].callback = host_has_answered;
-	}
 	err = ballast_find_vqs(vdev, QUEUES, vqs, info);
 	if (err)
 		return err;
@@ -90,13 +93,34 @@ static int wait_for_host(struct ballast_balloon *balloon, struct virtqueue *vq)
 {
 	bool answered;
 
-	/*
-	 * Nobody wakes us for a device that breaks: look again every second.  And kick again:
-	 * QEMU ends a round of hints by asking for kicks, and does not look whether something
-	 * came just before.
-	 */
+	/* Nobody wakes us for a device that breaks: look again every second.  A kick costs little. */
 	while (!wait_event_timeout(balloon->acked, answered_or_broken(vq, &answered), HZ))
 		virtqueue_notify(vq);
+	return answered ? 0 : -EIO;
+}
+
+/*
+ * For the hint queue.  QEMU serves it in an I/O thread, which raises the device's INTx (QEMU
+ * 7.2 has no MSI-X for it) without the lock under which it is lowered for the guest: the line
+ * may stay up, and the guest does nothing but answer it.  So nobody asks for an interrupt.
+ *
+ * And kicks once a second: QEMU ends a round by asking for kicks, and does not look whether
+ * something came just before.
+ */
+static int look_for_answer(struct virtqueue *vq)
+{
+	unsigned long kick = jiffies + HZ;
+	unsigned int us = LOOK_FIRST_US;
+	bool answered;
+
+	while (!answered_or_broken(vq, &answered)) {
+		usleep_range(us, 2 * us);
+		us = min(2 * us, LOOK_LAST_US);
+		if (time_before(jiffies, kick))
+			continue;
+		virtqueue_notify(vq);
+		kick = jiffies + HZ;
+	}
 	return answered ? 0 : -EIO;
 }
 
@@ -249,20 +273,22 @@ int ballast_queue_send_ranges(struct ballast_balloon *balloon)
 
 /**
  * ballast_queue_say - give the host a number, and wait
- * @balloon: the device
- * @vq: its hint queue
+ * @vq: the hint queue
  * @word: the number, not on the stack
  *
  * Return: 0, or -EIO if the device is broken.
  */
-int ballast_queue_say(struct ballast_balloon *balloon, struct virtqueue *vq, __virtio32 *word)
+int ballast_queue_say(struct virtqueue *vq, __virtio32 *word)
 {
 	struct scatterlist sg;
 	int err;
 
 	sg_init_one(&sg, word, sizeof(*word));
 	err = virtqueue_add_outbuf(vq, &sg, 1, word, GFP_NOWAIT | __GFP_NOWARN);
-	return err ?: kick_and_wait(balloon, vq);
+	if (err)
+		return err;
+	virtqueue_kick(vq);
+	return look_for_answer(vq);
 }
 
 /* QEMU looks at the first range of a buffer only. */
@@ -277,14 +303,12 @@ static int add_hint(struct virtqueue *vq, struct page *page, unsigned int order)
 
 /**
  * ballast_queue_offer - show the host free blocks, and wait
- * @balloon: the device
- * @vq: its hint queue, empty, with room for all of them
+ * @vq: the hint queue, empty, with room for all of them
  * @blocks: nobody else knows them
  *
  * Return: 0, or an error: the host may have seen some of them.
  */
-int ballast_queue_offer(struct ballast_balloon *balloon, struct virtqueue *vq,
-			struct ballast_ranges *blocks)
+int ballast_queue_offer(struct virtqueue *vq, struct ballast_ranges *blocks)
 {
 	unsigned int order, waiting = 0;
 	struct page *page;
@@ -298,6 +322,6 @@ int ballast_queue_offer(struct ballast_balloon *balloon, struct virtqueue *vq,
 	}
 	virtqueue_kick(vq);
 	while (waiting-- && !broken)
-		broken = wait_for_host(balloon, vq);
+		broken = look_for_answer(vq);
 	return err ?: broken;
 }
