@@ -64,6 +64,19 @@ test_stop_ends_the_process()
 	fi
 }
 
+# What it has not read when a connection ends, it forgets.
+test_slow_monitor_loses_nothing()
+{
+	local pid
+	pid=$(guest_pid one)
+	kill -STOP "$pid"
+	(sleep 5; kill -CONT "$pid") &
+	guest_hmp one stop
+	guest_hmp one info status | grep -q paused
+	guest_hmp one cont
+	wait $!
+}
+
 test_paused_guest_is_noticed()
 {
 	guest_hmp one stop
@@ -115,11 +128,12 @@ if [ -n "${BALLAST_LAB_DEBUG:-}" ]; then
 fi
 trap guests_stop_all EXIT
 ktap_suite guest-harness
-ktap_plan 8
+ktap_plan 9
 ktap_run two_guests_become_ready test_two_guests_become_ready
 ktap_run they_verify_all_memory test_they_verify_all_memory
 ktap_run half_a_line_counts_for_nothing test_half_a_line_counts_for_nothing
 ktap_run monitor_answers test_monitor_answers
+ktap_run slow_monitor_loses_nothing test_slow_monitor_loses_nothing
 ktap_run paused_guest_is_noticed test_paused_guest_is_noticed
 ktap_run stop_ends_the_process test_stop_ends_the_process
 ktap_run corrupted_byte_is_caught test_corrupted_byte_is_caught

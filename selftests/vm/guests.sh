@@ -333,9 +333,11 @@ guest_hmp()
 {
 	local name=$1
 	shift
-	# The monitor echoes what is typed, with terminal escapes
-	{ echo "$*"; sleep 0.3; } |
-		socat -t 2 - "UNIX-CONNECT:$guests_dir/$name/hmp" |
+	# QEMU reads a byte each time round, obeys at the line's end, and hangs up when it has
+	# read the end of ours; hung up on earlier, it forgets what it had not read.  It
+	# echoes what is typed, with terminal escapes.
+	echo "$*" |
+		socat -t "$(guests_seconds 30)" - "UNIX-CONNECT:$guests_dir/$name/hmp" |
 		tr -d '\r' | sed -e 's/\x1b\[[0-9;]*[A-Za-z]//g' -e '/^QEMU .* monitor/d' -e '/^(qemu)/d'
 }
 
