@@ -93,7 +93,7 @@ static int wait_for_host(struct ballast_balloon *balloon, struct virtqueue *vq)
 {
 	bool answered;
 
-	/* Nobody wakes us for a device that breaks: look again every second.  A kick costs little. */
+	/* Nobody wakes us for a device that breaks: look again every second, and kick again. */
 	while (!wait_event_timeout(balloon->acked, answered_or_broken(vq, &answered), HZ))
 		virtqueue_notify(vq);
 	return answered ? 0 : -EIO;
