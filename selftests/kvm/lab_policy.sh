@@ -142,12 +142,38 @@ tax_takes_from_the_idle()
 	# so tight that both pay the same price
 	knob policy/balloon_max_bp 9000
 	knob pools/host/limit_bytes $((72 * mib))
+	stand_still
+	divides_again
 	divided $((67 * mib))
 	same_price 7500
 	# one that is not taxed pays for what it has, used or not
 	set_ idle tax_bp 0
 	wait_until 10 is_above idle $((30 * mib))
 	expect tax "$(get idle tax_bp)" 0
+}
+
+# What does not run changes nothing between the kernel's look and the test's.
+stand_still()
+{
+	vm idle stop
+	vm busy stop
+	wait_until 5 does_not_run idle
+	wait_until 5 does_not_run busy
+}
+
+does_not_run()
+{
+	[ "$(get "$1" running)" = 0 ]
+}
+
+# divides_again: a division that began after this was asked for is over.  Nothing
+# but a min gives idle all its memory where there is too little.
+divides_again()
+{
+	set_ idle min_bytes $((64 * mib))
+	wait_until 5 target_is idle $((64 * mib)) || return 1
+	set_ idle min_bytes 0
+	wait_until 5 is_below idle $((64 * mib))
 }
 
 is_above()
@@ -555,11 +581,6 @@ targets_are_told()
 	[ "$(tail -n1 "$work/told")" -gt 0 ]
 }
 
-does_not_run()
-{
-	[ "$(get "$1" running)" = 0 ]
-}
-
 # The simulator is the policy's own source: from what was recorded it must come
 # to the kernel's targets, to the page.
 recorded_trace_replays()
@@ -568,14 +589,10 @@ recorded_trace_replays()
 	local tools=$here/../../.build/tools tax
 	pair
 	limit_to 103 "$(knob pools/host/used_bytes)"
-	# what does not run changes nothing between the kernel's look and the record
-	vm idle stop
-	vm busy stop
-	wait_until 5 does_not_run idle
-	wait_until 5 does_not_run busy
+	stand_still
 	for tax in 0 2500 7500 9900; do
 		knob policy/tax_bp "$tax"
-		wait_until 5 divides_again
+		divides_again
 		rm -f "$work/trace" "$work/targets"
 		"$tools/ballastctl" --count 1 --targets "$work/targets" record "$work/trace"
 		"$tools/ballast-sim" "$work/trace" >"$work/simulated"
@@ -631,10 +648,7 @@ recorded_steps_replay()
 	trap test_end EXIT
 	local tick
 	pair
-	vm idle stop
-	vm busy stop
-	wait_until 5 does_not_run idle
-	wait_until 5 does_not_run busy
+	stand_still
 	knob policy/mode enforce
 	limit_to 80 "$(knob pools/host/used_bytes)"
 	wait_until 5 state_is low
@@ -654,23 +668,6 @@ recorded_steps_replay()
 	# steps, not the same all the time
 	[ "$(cut -d, -f6 "$work/all.one.targets" | sort -u | wc -l)" -ge 6 ]
 	cmp "$work/all.one.targets" "$work/simulated"
-}
-
-# divides_again: a division that began after this was asked for is over
-divides_again()
-{
-	local before
-	before=$(get idle rho)
-	set_ idle shares 1
-	wait_until 5 rho_is_not "$before" || return 1
-	before=$(get idle rho)
-	set_ idle shares default
-	wait_until 5 rho_is_not "$before"
-}
-
-rho_is_not()
-{
-	[ "$(get idle rho)" != "$1" ]
 }
 
 kvm_start
