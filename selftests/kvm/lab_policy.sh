@@ -15,22 +15,30 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 . "$here/../vm/ktap.sh"
 # shellcheck source=selftests/kvm/lib.sh
 . "$here/lib.sh"
+vm_nice=10
 
 only=" $* "
 mib=$((1 << 20))
 
-periods_are()
-{
-	[ "$(get "$1" active_periods)" -ge "$2" ]
-}
-
-# settled NAME...: their estimates know what they use now
+# settled NAME...: their estimates know what they use now, and nothing of before,
+# which a change of the method makes them forget
 settled()
 {
-	local name
+	local name method
+	method=$(knob sampling/method)
+	knob sampling/method off
 	for name in "$@"; do
-		wait_until 60 periods_are "$name" $(($(get "$name" active_periods) + 6))
+		wait_until 10 knows_nothing "$name"
 	done
+	knob sampling/method "$method"
+	for name in "$@"; do
+		wait_until 60 periods_begun "$name" 2
+	done
+}
+
+knows_nothing()
+{
+	[ "$(get "$1" active_periods)" = 0 ]
 }
 
 # pair [DIRECTORY]: VMs "idle" and "busy" of 64 MiB, their memory in files there
@@ -159,11 +167,6 @@ stand_still()
 	vm busy stop
 	wait_until 5 does_not_run idle
 	wait_until 5 does_not_run busy
-}
-
-does_not_run()
-{
-	[ "$(get "$1" running)" = 0 ]
 }
 
 # divides_again: a division that began after this was asked for is over.  Nothing
@@ -445,7 +448,7 @@ mins_are_kept_in_the_worst_case()
 		expect_range "balloon of idle" "$(get idle balloon_bytes)" 0 $((24 * mib))
 		expect_range "balloon of busy" "$(get busy balloon_bytes)" 0 $((16 * mib))
 		are_at_their_mins && break
-		sleep 0.2
+		nap 0.2
 	done
 	are_at_their_mins
 	reason_becomes idle at-min
@@ -453,7 +456,7 @@ mins_are_kept_in_the_worst_case()
 	# neither more shares nor the other's tax change that
 	set_ idle shares 0
 	set_ busy tax_bp 0
-	sleep 1.5
+	nap 1.5
 	expect "target of idle" "$(get idle target_bytes)" $((40 * mib))
 	expect "target of busy" "$(get busy target_bytes)" $((48 * mib))
 	are_at_their_mins

@@ -15,23 +15,19 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 . "$here/../vm/ktap.sh"
 # shellcheck source=selftests/kvm/lib.sh
 . "$here/lib.sh"
+vm_nice=10
 
 only=" $* "
 fractions=${BALLAST_SAMPLING_FRACTIONS:-5 50 90}
 memory=64	# MiB, of which the first 4 are not in the piece that is used
 csv=${BALLAST_CSV:-/dev/null}
 
-periods_are()
-{
-	[ "$(get "$1" active_periods)" -ge "$2" ]
-}
-
 # after NAME PERIODS: so many whole periods from now
 after()
 {
 	local now
 	now=$(get "$1" active_periods)
-	wait_until 60 periods_are "$1" $((now + $2 + 1))
+	wait_until 60 periods_begun "$1" $((now + $2 + 1))
 }
 
 # What it really uses: the pages asked for, the list of them, tables and code.

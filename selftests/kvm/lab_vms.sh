@@ -11,6 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 . "$here/../vm/ktap.sh"
 # shellcheck source=selftests/kvm/lib.sh
 . "$here/lib.sh"
+vm_nice=10
 # shellcheck source=selftests/lib/probes.sh
 . "$here/../lib/probes.sh"
 
@@ -146,7 +147,7 @@ many_in_one_process()
 	wait_until 5 vm_shown a
 	wait_until 10 size_is a $((16 * 8 * mib))
 	expect "directories" "$(vms_listed | wc -l)" 1
-	wait_until 20 periods_are a 3
+	wait_until 20 periods_begun a 3
 	# a list page and tables in each, next to 20 % of 8 MiB
 	expect_range active "$(get a active_bp)" 1000 3300
 	vm a drop
@@ -157,11 +158,6 @@ many_in_one_process()
 size_is()
 {
 	[ "$(get "$1" size_bytes)" = "$2" ]
-}
-
-periods_are()
-{
-	[ "$(get "$1" active_periods)" -ge "$2" ]
 }
 
 # Address spaces that exist.  Objects in the slab's caches of each CPU count as
@@ -265,27 +261,19 @@ is_sampled()
 memslots_come_and_go()
 {
 	trap test_end EXIT
-	local from
 	quick
 	vm_start a --memory 16 --backing thp
 	vm a touch 50
 	vm a churn on
 	wait_until 5 vm_shown a
-	wait_until 20 periods_are a 8
-	from=$(vm a passes)
-	wait_until 10 has_passed a "${from#passes }"
+	wait_until 20 periods_begun a 8
+	wait_until 10 has_passes a $(($(passes_of a) + 1))
 	vm a churn off
 	wait_until 5 size_is a $((16 * mib))
 	# a slow host's VM does not use all it has in half a second
 	come_round a
-	wait_until 60 periods_are a $(($(get a active_periods) + 6))
+	wait_until 60 periods_begun a $(($(get a active_periods) + 6))
 	expect_range active "$(get a active_bp)" 4000 6300
-}
-
-has_passed()
-{
-	local now
-	now=$(vm "$1" passes) && [ "${now#passes }" -gt "$2" ]
 }
 
 stopped_vm_has_no_time()
@@ -296,34 +284,27 @@ stopped_vm_has_no_time()
 	vm_start a --memory 16
 	vm a touch 20
 	wait_until 5 vm_shown a
-	wait_until 10 periods_are a 2
+	wait_until 10 periods_begun a 2
 	vm a stop
 	wait_until 5 does_not_run a
 	periods=$(get a active_periods)
 	sleep 3
 	expect "periods while stopped" "$(get a active_periods)" "$periods"
 	vm a run
-	wait_until 10 periods_are a $((periods + 2))
+	wait_until 10 periods_begun a $((periods + 2))
 	expect running "$(get a running)" 1
-}
-
-does_not_run()
-{
-	[ "$(get "$1" running)" = 0 ]
 }
 
 unload_while_vms_run()
 {
 	trap test_end EXIT
-	local from
 	quick
 	vm_start a --memory 16 --backing thp
 	vm a touch 50
 	wait_until 5 vm_shown a
 	wait_until 10 is_sampled a
 	rmmod ballast
-	from=$(vm a passes)
-	wait_until 5 has_passed a "${from#passes }"
+	wait_until 5 has_passes a $(($(passes_of a) + 1))
 	modprobe ballast
 	wait_until 5 vm_shown a
 }

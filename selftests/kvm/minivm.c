@@ -3,14 +3,14 @@
  * The smallest VMM: KVM guests whose working set is known to the page.
  *
  *   minivm [--memory MiB] [--backing anon|thp|ksm|shm|hugetlb|file:PATH] [--vms N]
- *          [--pause US] [--mlock yes] [--irqchip yes]
+ *          [--pause US] [--mlock yes] [--irqchip yes] [--nice N]
  *   minivm --cycles N [--live-every N --live-ms MS] [...]
  *          make, run and destroy VMs, N times; each N-th runs for so long.
  *          --processes N: the same, each in a process of its own
  *
- * A guest rests --pause after each pass.  With --mlock its memory is locked.  With
- * --irqchip the kernel has its interrupt controllers, and KVM has others wait for the
- * pages that the vCPU needs.
+ * A guest rests --pause after each pass.  --nice is its vCPU's, not that of the thread
+ * that answers.  With --mlock its memory is locked.  With --irqchip the kernel has its
+ * interrupt controllers, and KVM has others wait for the pages that the vCPU needs.
  *
  *   --guest load	a guest that writes its memory and checks it (load_guest.h);
  *			its memory is not touched before it does.  --soft N: so
@@ -62,6 +62,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,7 +102,7 @@ static unsigned long live_every, live_ms;
 static bool locked, loads, irqchip;
 static unsigned long soft = 8, same;
 static _Atomic uint64_t started_ns;
-static int kvm;
+static int kvm, vcpu_nice;
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *later_in, *later_out;	/* a pipe */
 static atomic_int later_left;
@@ -337,6 +338,8 @@ static void run_once(struct vm *vm)
 /* What stops or ends it is seen after a pass, also by one that never rests. */
 static void *vcpu_thread(void *arg)
 {
+	/* of this thread, on Linux */
+	check(setpriority(PRIO_PROCESS, 0, vcpu_nice), "setpriority");
 	while (!leaving) {
 		if (running)
 			run_once(arg);
@@ -746,6 +749,8 @@ int main(int argc, char **argv)
 			locked = !strcmp(argv[i + 1], "yes");
 		else if (!strcmp(argv[i], "--irqchip"))
 			irqchip = !strcmp(argv[i + 1], "yes");
+		else if (!strcmp(argv[i], "--nice"))
+			vcpu_nice = atoi(argv[i + 1]);
 		else if (!strcmp(argv[i], "--guest"))
 			loads = !strcmp(argv[i + 1], "load");
 		else if (!strcmp(argv[i], "--soft"))

@@ -2,7 +2,8 @@
 /*
  * Every allocation of a system call fails, one after the other.
  *
- *   fail-nth mount DIRECTORY OPTIONS	mount -t ballastfs, and unmount what was mounted
+ *   fail-nth mount DIRECTORY OPTIONS [STEP]	mount -t ballastfs, and unmount what was
+ *			mounted; with STEP, only each so-many-th
  *   fail-nth remount DIRECTORY OPTIONS
  *   fail-nth create DIRECTORY		make a file, and remove it
  *   fail-nth touch FILE PAGES		each page through a mapping, from its last on
@@ -25,9 +26,10 @@
 
 #define PAGE	4096UL
 #define MOST	2000
+#define MOST_SMALL	600		/* of calls that allocate a few times only */
 
 static const char *path, *options;
-static unsigned long pages;
+static unsigned long pages, step = 1;
 static int nth_fd, fd = -1;
 static char *memory;
 
@@ -162,7 +164,7 @@ static void run(unsigned int a)
 {
 	int nth, failed, injected = 0, quiet = 0, succeeded = 0;
 
-	for (nth = 1; nth < MOST && quiet < actions[a].rounds; nth++) {
+	for (nth = 1; nth < MOST && quiet < actions[a].rounds; nth += step) {
 		int err;
 
 		arm(nth);
@@ -181,7 +183,7 @@ static void run(unsigned int a)
 		/* of small calls each is tried with its first few failing */
 		if (actions[a].rounds > 1 && nth >= 12)
 			nth = 0;
-		if (injected >= MOST)
+		if (injected >= (actions[a].rounds > 1 ? MOST_SMALL : MOST))
 			break;
 	}
 	printf("%s: %d allocations failed, %d calls succeeded in spite of it\n",
@@ -201,6 +203,8 @@ int main(int argc, char **argv)
 		return 2;
 	path = argv[2];
 	options = argc > 3 ? argv[3] : "";
+	if (argc > 4)
+		step = strtoul(argv[4], NULL, 10);
 	snprintf(new_file, sizeof(new_file), "%s/new", path);
 	if (actions[a].rounds > 1) {
 		pages = strtoul(options, NULL, 10);
