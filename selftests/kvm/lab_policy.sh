@@ -20,27 +20,6 @@ vm_nice=10
 only=" $* "
 mib=$((1 << 20))
 
-# settled NAME...: their estimates know what they use now, and nothing of before,
-# which a change of the method makes them forget
-settled()
-{
-	local name method
-	method=$(knob sampling/method)
-	knob sampling/method off
-	for name in "$@"; do
-		wait_until 10 knows_nothing "$name"
-	done
-	knob sampling/method "$method"
-	for name in "$@"; do
-		wait_until 60 periods_begun "$name" 2
-	done
-}
-
-knows_nothing()
-{
-	[ "$(get "$1" active_periods)" = 0 ]
-}
-
 # pair [DIRECTORY]: VMs "idle" and "busy" of 64 MiB, their memory in files there
 pair()
 {

@@ -19,6 +19,7 @@
 #   does_not_run NAME
 #   come_round NAME		makes periods so long that the VM goes over what it uses
 #				four times in one: a slow host's VM uses less in less
+#   settled NAME...		their estimates know what they use now
 #   test_end			to be trapped on EXIT by each test: kills all VMs,
 #				gives every knob its default; calls test_ended at
 #				last, if there is one
@@ -209,6 +210,26 @@ come_round()
 	# other work of the host comes and goes: twice that
 	ms=$(((${EPOCHREALTIME/./} - begin) / 500))
 	[ "$ms" -le "$(knob sampling/period_ms)" ] || knob sampling/period_ms "$ms"
+}
+
+# Nothing of what was before: a change of the method makes them forget it.
+settled()
+{
+	local name method
+	method=$(knob sampling/method)
+	knob sampling/method off
+	for name in "$@"; do
+		wait_until 10 knows_nothing "$name"
+	done
+	knob sampling/method "$method"
+	for name in "$@"; do
+		wait_until 60 periods_begun "$name" 2
+	done
+}
+
+knows_nothing()
+{
+	[ "$(get "$1" active_periods)" = 0 ]
 }
 
 test_end()
