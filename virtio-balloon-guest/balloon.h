@@ -291,7 +291,7 @@ u64 ballast_hint_take(struct ballast_balloon *balloon, struct ballast_ranges *ra
 void ballast_hint_end(struct ballast_balloon *balloon);
 
 /* pressure.c */
-void ballast_pressure_look(struct ballast_gauge *gauge, u64 now_ms,
+bool ballast_pressure_look(struct ballast_gauge *gauge, u64 now_ms,
 			   struct ballast_pressure *pressure);
 int ballast_oom_notify(struct notifier_block *nb, unsigned long unused, void *freed);
 

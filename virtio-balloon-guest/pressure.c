@@ -74,8 +74,10 @@ static void read_psi(struct ballast_psi *psi, u64 stalls)
  * @gauge: remembers the last look
  * @now_ms: the time
  * @pressure: filled in
+ *
+ * Return: false if that is what was seen last, which was a moment ago.
  */
-void ballast_pressure_look(struct ballast_gauge *gauge, u64 now_ms,
+bool ballast_pressure_look(struct ballast_gauge *gauge, u64 now_ms,
 			   struct ballast_pressure *pressure)
 {
 	const u64 elapsed_ms = now_ms - gauge->last_ms;
@@ -84,7 +86,7 @@ void ballast_pressure_look(struct ballast_gauge *gauge, u64 now_ms,
 
 	if (gauge->last_ms && elapsed_ms < LOOK_LEAST_MS) {
 		*pressure = gauge->last;
-		return;
+		return false;
 	}
 	read_events(&swap_in_pages, &stalls);
 	read_psi(&psi, stalls);
@@ -106,6 +108,7 @@ void ballast_pressure_look(struct ballast_gauge *gauge, u64 now_ms,
 	gauge->swap_in_pages = swap_in_pages;
 	gauge->last_ms = now_ms;
 	gauge->last = *pressure;
+	return true;
 }
 
 /**

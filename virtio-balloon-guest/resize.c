@@ -78,7 +78,8 @@ static void take_view(struct ballast_balloon *balloon, struct ballast_view *view
 	memset(view, 0, sizeof(*view));
 	view->now_ms = ballast_now_ms();
 	think_of_self(balloon, view->now_ms);
-	ballast_pressure_look(&balloon->gauge, view->now_ms, &view->pressure);
+	view->pressure_is_old = !ballast_pressure_look(&balloon->gauge, view->now_ms,
+						       &view->pressure);
 	view->guest_bytes = ballast_guest_bytes(balloon);
 	view->host_target_bytes = ballast_device_target_bytes(balloon);
 	view->self_target_bytes = balloon->self_target_bytes;

@@ -81,10 +81,19 @@ static void hold_back(struct ballast_reclaim *reclaim, bool hold)
 		ballast_pool_wake(pool);
 }
 
+static const char *why_stuck(struct ballast_store *store)
+{
+	if (!store->swap)
+		return "it has no swap file";
+	if (!ballast_store_swap_free(store))
+		return "its swap file is full";
+	if (ballast_store_writes_rest(store))
+		return "its swap file cannot be written";
+	return "pages are in use";
+}
+
 static void report_stuck(struct ballast_reclaim *reclaim)
 {
-	struct ballast_store *store = reclaim->pool->store;
-
 	ballast_pool_count(reclaim->pool, BALLAST_EVENT_RECLAIM_STUCK);
 	WRITE_ONCE(reclaim->stuck_times, reclaim->stuck_times + 1);
 	WRITE_ONCE(reclaim->stuck_at, jiffies);
@@ -93,9 +102,7 @@ static void report_stuck(struct ballast_reclaim *reclaim)
 	WRITE_ONCE(reclaim->stuck, true);
 	pr_warn_ratelimited("ballast: pool %s: %ld pages free, and nothing can be taken: %s\n",
 			    reclaim->pool->name, pages_left(reclaim->pool),
-			    !store->swap ? "it has no swap file" :
-			    !ballast_store_swap_free(store) ? "its swap file is full" :
-			    "pages are in use");
+			    why_stuck(reclaim->pool->store));
 }
 
 static void take_off(atomic_long_t *pages, long taken)

@@ -186,12 +186,16 @@ static int fill_entry(struct ballast_store *store, struct ballast_stored *entry,
 	return err;
 }
 
+static bool swap_is_full(struct ballast_store *store)
+{
+	return store->swap &&
+	       ballast_store_swap_free(store) <= atomic_long_read(&store->unwritten_nr);
+}
+
 /* May one more frame wait to be written? */
 static bool may_be_written(struct ballast_store *store)
 {
-	return store->swap &&
-	       time_after_eq(jiffies, READ_ONCE(store->retry_writes)) &&
-	       ballast_store_swap_free(store) > atomic_long_read(&store->unwritten_nr);
+	return store->swap && !ballast_store_writes_rest(store) && !swap_is_full(store);
 }
 
 /**
@@ -220,7 +224,7 @@ int ballast_store_put(struct ballast_slot *slot)
 		atomic_long_inc(&store->unwritten_nr);
 		err = 0;
 	} else if (err) {
-		if (store->swap)
+		if (swap_is_full(store))
 			ballast_pool_count(store->pool, BALLAST_EVENT_SWAP_FULL);
 		free_entry(store, entry);
 		settle(store);

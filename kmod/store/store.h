@@ -11,6 +11,7 @@
 #ifndef BALLAST_STORE_STORE_H
 #define BALLAST_STORE_STORE_H
 
+#include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/mempool.h>
 
@@ -145,6 +146,12 @@ static inline u64 ballast_swap_stored(u32 swap_slot, u32 check)
 static inline u64 ballast_store_swap_free(struct ballast_store *store)
 {
 	return store->swap ? ballast_swap_free_pages(store->swap) : 0;
+}
+
+/* After an error nothing is written for a while. */
+static inline bool ballast_store_writes_rest(const struct ballast_store *store)
+{
+	return time_before(jiffies, READ_ONCE(store->retry_writes));
 }
 
 int ballast_store_init(void);

@@ -190,7 +190,7 @@ static unsigned long write_batch(struct ballast_batch *batch)
 
 static bool may_write(struct ballast_store *store)
 {
-	return store->swap && time_after_eq(jiffies, store->retry_writes) &&
+	return store->swap && !ballast_store_writes_rest(store) &&
 	       ballast_store_swap_free(store);
 }
 

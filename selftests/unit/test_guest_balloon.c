@@ -456,6 +456,38 @@ static void pressure_gives_back_in_doubling_units(void **state)
 	assert_int_equal(d.hold.length_ms, 2 * BALLAST_HOLD_FIRST_MS);
 }
 
+/* The host asks again and again within one look: each time is not a step. */
+static void one_look_gives_back_once(void **state)
+{
+	struct ballast_view v = calm_guest();
+	struct ballast_decider d;
+	struct ballast_step s;
+	int i;
+
+	(void)state;
+	ballast_decider_init(&d);
+	v.host_target_bytes = v.held_bytes = 100 * BALLAST_MIB;
+	v.pressure.some_now_bp = 1001;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.bytes, BALLAST_UNIT_BYTES);
+	v.held_bytes -= s.bytes;
+	v.pressure_is_old = true;
+	for (i = 0; i < 40; i++) {
+		v.now_ms++;
+		v.host_target_bytes ^= BALLAST_MIB;
+		s = ballast_step_decide(&d, &v);
+		assert_int_equal(s.move, BALLAST_MOVE_REST);
+		assert_int_equal(s.reason, BALLAST_REASON_PSI_SOME);
+		assert_int_equal(s.look_ms, BALLAST_STEP_LOOK_MS);
+		assert_false(s.veto);
+	}
+	assert_int_equal(d.hold.until_ms, v.now_ms - 40 + BALLAST_HOLD_FIRST_MS);
+	v.pressure_is_old = false;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.bytes, 2 * BALLAST_UNIT_BYTES);
+	assert_true(s.veto);
+}
+
 static void lasting_pressure_only_stops_inflation(void **state)
 {
 	struct ballast_view v = calm_guest();
@@ -527,6 +559,16 @@ static void the_higher_target_counts(void **state)
 	s = ballast_step_decide(&d, &v);
 	assert_int_equal(s.bytes, 10 * BALLAST_MIB);
 	assert_int_equal(s.reason, BALLAST_REASON_HOST);
+	/* and downwards: whose target it goes to */
+	v.held_bytes = 30 * BALLAST_MIB;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.move, BALLAST_MOVE_DEFLATE);
+	assert_int_equal(s.bytes, 20 * BALLAST_MIB);
+	assert_int_equal(s.reason, BALLAST_REASON_HOST);
+	v.self_target_bytes = 20 * BALLAST_MIB;
+	s = ballast_step_decide(&d, &v);
+	assert_int_equal(s.bytes, 10 * BALLAST_MIB);
+	assert_int_equal(s.reason, BALLAST_REASON_SELF);
 }
 
 static void out_of_memory(void **state)
@@ -622,6 +664,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_short_step_waits),
 	cmocka_unit_test(it_stops_at_the_floor),
 	cmocka_unit_test(pressure_gives_back_in_doubling_units),
+	cmocka_unit_test(one_look_gives_back_once),
 	cmocka_unit_test(lasting_pressure_only_stops_inflation),
 	cmocka_unit_test(without_leave_nothing_is_given_back),
 	cmocka_unit_test(what_the_host_gives_is_taken_under_pressure_too),

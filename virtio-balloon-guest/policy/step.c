@@ -32,6 +32,12 @@ static u64 target_bytes(const struct ballast_view *view)
 	return whole_pages(view, ballast_max(view->host_target_bytes, view->self_target_bytes));
 }
 
+static enum ballast_reason whose_target(const struct ballast_view *view)
+{
+	return view->host_target_bytes >= view->self_target_bytes ? BALLAST_REASON_HOST :
+								    BALLAST_REASON_SELF;
+}
+
 /* One huge page first, then twice as much each time while the pressure lasts. */
 static u64 give_back_bytes(struct ballast_decider *decider, u64 held_bytes)
 {
@@ -56,10 +62,13 @@ static bool heed_pressure(struct ballast_decider *decider, const struct ballast_
 	if ((now == BALLAST_REASON_NONE && (lasting == BALLAST_REASON_NONE || !want)) ||
 	    (!want && !view->held_bytes))
 		return false;
-	ballast_hold_begin(&decider->hold, view->now_ms);
-	ballast_pace_init(&decider->pace);
 	step->reason = now != BALLAST_REASON_NONE ? now : lasting;
 	step->refused_bytes = want;
+	/* Once for each look: a host whose target flutters is no more pressure. */
+	if (view->pressure_is_old)
+		return true;
+	ballast_hold_begin(&decider->hold, view->now_ms);
+	ballast_pace_init(&decider->pace);
 	step->veto = true;
 	if (now != BALLAST_REASON_NONE && view->held_bytes && view->may_give_back) {
 		step->move = BALLAST_MOVE_DEFLATE;
@@ -82,8 +91,7 @@ static void take(const struct ballast_decider *decider, const struct ballast_vie
 		return;
 	}
 	step->move = BALLAST_MOVE_INFLATE;
-	step->reason = view->host_target_bytes >= view->self_target_bytes ?
-		       BALLAST_REASON_HOST : BALLAST_REASON_SELF;
+	step->reason = whose_target(view);
 	step->bytes = whole_pages(view, ballast_min(ballast_min(want, room),
 						    decider->pace.step_bytes));
 }
@@ -108,7 +116,7 @@ struct ballast_step ballast_step_decide(struct ballast_decider *decider,
 
 	if (view->held_bytes > target) {
 		step.move = BALLAST_MOVE_DEFLATE;
-		step.reason = BALLAST_REASON_HOST;
+		step.reason = whose_target(view);
 		step.bytes = view->held_bytes - target;
 		return step;
 	}

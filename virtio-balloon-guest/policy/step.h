@@ -23,6 +23,7 @@
  * @available_bytes: what the guest could use without swapping
  * @floor_bytes: what it keeps of that
  * @pressure: since the last look
+ * @pressure_is_old: that of the step before, which has heeded it
  * @limits: on the pressure
  * @page_bytes: the smallest step
  * @may_give_back: whether it may hold less than the host asks for
@@ -36,6 +37,7 @@ struct ballast_view {
 	u64 available_bytes;
 	u64 floor_bytes;
 	struct ballast_pressure pressure;
+	bool pressure_is_old;
 	struct ballast_pressure_limits limits;
 	u64 page_bytes;
 	bool may_give_back;
