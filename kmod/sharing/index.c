@@ -31,8 +31,9 @@
 /* Entries that a chunk is planned for, of BALLAST_CHUNK_ENTRIES */
 #define PLANNED_ENTRIES		600
 #define GROW_ABOVE_PERCENT	104	/* of what was planned for */
-#define GROW_TO_PERCENT		125
-#define SHRINK_BELOW_PERCENT	25
+/* with the 8.1 bytes of its slot, a page then has less than 16 */
+#define GROW_TO_PERCENT		112
+#define SHRINK_BELOW_PERCENT	50
 #define CHUNKS_MIN		4
 #define MOVE_AT_ONCE		2	/* chunks moved a call */
 #define PURGE_AFTER_LOST	16	/* hints; see purge() */
