@@ -7,9 +7,9 @@
  * hash names one bucket, and with its 13 bits a second one; its entry lies in
  * either.  From an entry and the bucket it is in the other bucket follows, so
  * that an insertion that finds both full can move one entry on (as a cuckoo
- * filter does); chunks fill to about 97 % before that fails.  The 13 bits keep
- * most wrong entries from being looked at; the whole hash is compared by the
- * caller, with what is known of the page that the entry names.
+ * filter does); chunks fill to 95 % and more, on average, before that fails.  The
+ * 13 bits keep most wrong entries from being looked at; the whole hash is compared
+ * by the caller, with what is known of the page that the entry names.
  *
  * Hints may be lost: one that is in the way of an insertion is overwritten,
  * which costs at worst a match found one pass later.  Which one, the hash and
