@@ -299,7 +299,7 @@ static struct memory filled(enum who who, unsigned long pages, content_fn conten
 	return m;
 }
 
-/* ---- rows 1, 4, 7: until so much is shared */
+/* ---- rows 1, 7: until so much is shared */
 
 static void wait_freed(enum who who, long target)
 {
@@ -318,8 +318,6 @@ static void until_shared(const char *row, enum who who, content_fn content,
 {
 	struct memory m = filled(who, PAGES, content);
 	long target = oracle(content, PAGES) * part, before = engine_ns(who), ns;
-	long scanned = who == BALLAST_POOL ? read_file(POOL "pages_scanned") : 0;
-	char name[64];
 
 	engine_run(who, true);
 	wait_freed(who, target);
@@ -327,11 +325,6 @@ static void until_shared(const char *row, enum who who, content_fn content,
 	ns = engine_ns(who) - before;
 	result(row, who_name[who], per_page ? (double)ns / engine_freed(who) / 1000 :
 	       ns / 1e6, per_page ? "us per page freed" : "ms of CPU");
-	if (who == BALLAST_POOL && content == mixed) {
-		snprintf(name, sizeof(name), "%s", "4 passes to 95 % of oracle");
-		result(name, "ballast", (double)(read_file(POOL "pages_scanned") - scanned) /
-		       PAGES, "passes");
-	}
 	memory_free(&m);
 	if (who != BALLAST_POOL)
 		write_file(KSM "run", 2);
@@ -375,20 +368,149 @@ static void steady(const char *row, enum who who, content_fn content, bool smart
 		write_file(KSM "run", 2);
 }
 
+/* ---- row 4: how often a page is looked at until nearly all is shared */
+
+/*
+ * The first pass looks at all pages, a further one at those that are still private:
+ * half of them and more.
+ */
+static void passes_to_oracle(void)
+{
+	struct memory m = filled(BALLAST_POOL, PAGES, mixed);
+	long target = (oracle(mixed, PAGES) * 95 + 99) / 100;
+	long scanned = read_file(POOL "pages_scanned");
+
+	/* with it a further pass would look at fewer */
+	write_file(BALLAST "sharing/smart_scan", 0);
+	engine_run(BALLAST_POOL, true);
+	wait_freed(BALLAST_POOL, target);
+	engine_run(BALLAST_POOL, false);
+	result("4 passes to 95 % of oracle", "ballast",
+	       (double)(read_file(POOL "pages_scanned") - scanned) / PAGES, "passes");
+	write_file(BALLAST "sharing/smart_scan", 1);
+	memory_free(&m);
+}
+
 /* ---- rows 5, 6, 8: metadata, many sharers, completeness */
 
-static void metadata(void)
+/* The blocks of a file that is gone count until an SRCU grace period is over. */
+static void wait_no_maps(void)
 {
-	long empty = read_file(BALLAST "map_bytes");
-	struct memory m = filled(BALLAST_POOL, 2 * PAGES, unique);
+	int tries;
 
+	for (tries = 0; read_file(BALLAST "map_bytes"); tries++) {
+		if (tries > 1000)
+			errx(1, "map_bytes is %ld without a file",
+			     read_file(BALLAST "map_bytes"));
+		sleep_ms(10);
+	}
+}
+
+/* Have the index fit two pages: it moves two chunks in each pass, some of them empty. */
+static void shrink_index(void)
+{
+	struct memory m = filled(BALLAST_POOL, 2, identical);
+	long before;
+
+	engine_run(BALLAST_POOL, true);
+	do {
+		before = read_file(POOL "index_bytes");
+		wait_passes(BALLAST_POOL, 50);
+	} while (read_file(POOL "index_bytes") != before);
+	engine_run(BALLAST_POOL, false);
+	memory_free(&m);
+}
+
+static void metadata_of(const char *variant, unsigned long pages)
+{
+	struct memory m;
+
+	wait_no_maps();
+	m = filled(BALLAST_POOL, pages, unique);
 	engine_run(BALLAST_POOL, true);
 	wait_passes(BALLAST_POOL, 3);
 	engine_run(BALLAST_POOL, false);
-	result("5 metadata per scanned page", "ballast",
+	result("5 metadata per scanned page", variant,
 	       (double)(read_file(BALLAST "map_bytes") +
-			read_file(POOL "index_bytes") - empty) / m.pages, "bytes");
+			read_file(POOL "index_bytes")) / m.pages, "bytes");
 	memory_free(&m);
+}
+
+/* From nothing the index is made to fit; one that grows gets room to grow more. */
+static void metadata(void)
+{
+	shrink_index();
+	metadata_of("ballast", 2 * PAGES);
+	metadata_of("ballast grown", 3 * PAGES);
+}
+
+static long slab_bytes(void)
+{
+	FILE *f = fopen("/proc/meminfo", "r");
+	long kib = -1;
+	char line[128];
+
+	while (f && kib < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "Slab: %ld kB", &kib);
+	if (kib < 0)
+		err(1, "Slab in /proc/meminfo");
+	fclose(f);
+	return kib * 1024;
+}
+
+/*
+ * Metadata, and whatever else lies in slabs, whoever's it is.  Read until it stays as
+ * it is, or for ten seconds: what was freed is given back later.
+ */
+static long kernel_bytes(void)
+{
+	long bytes = 0, before;
+	int tries = 0;
+
+	do {
+		before = bytes;
+		sleep_ms(500);
+		bytes = read_file(BALLAST "map_bytes") + read_file(POOL "index_bytes") +
+			slab_bytes();
+	} while (bytes != before && ++tries < 20);
+	return bytes;
+}
+
+/* What the kernel takes for it that pages of one content become one frame. */
+static long merge_bytes(enum who who, struct memory *m)
+{
+	long before = kernel_bytes();
+
+	engine_run(who, true);
+	/* KSM has copies for so many sharers each */
+	wait_freed(who, m->pages * 95 / 100);
+	wait_passes(who, 3);
+	engine_run(who, false);
+	return kernel_bytes() - before;
+}
+
+/*
+ * The same for two sharers and for many: the difference is the further sharers'.
+ * Slots are there before.  KSM's structures show that there is something to see.
+ */
+static void sharer_bytes(enum who who)
+{
+	const unsigned long count[2] = { 2, 100000 };
+	struct memory m;
+	long bytes[2];
+	int i;
+
+	if (who == BALLAST_POOL)
+		shrink_index();
+	for (i = 0; i < 2; i++) {
+		m = filled(who, count[i], identical);
+		bytes[i] = merge_bytes(who, &m);
+		memory_free(&m);
+		if (who != BALLAST_POOL)
+			write_file(KSM "run", 2);
+	}
+	result("6 bytes beside slots per further sharer", who_name[who],
+	       (double)(bytes[1] - bytes[0]) / (count[1] - count[0]), "bytes");
 }
 
 static double punch_cost(struct memory *m, unsigned long from, unsigned long count)
@@ -410,19 +532,15 @@ static void many_sharers(void)
 {
 	const unsigned long pages = 100000, count = 500;
 	struct memory few = filled(BALLAST_POOL, 4 * count, pairs), many;
-	long bytes;
 
 	many = memory_new(BALLAST_POOL, pages);
 	for (unsigned long n = 0; n < pages; n++)
 		fill(&many, n, 1UL << 40);
-	bytes = read_file(BALLAST "map_bytes");
 	engine_run(BALLAST_POOL, true);
 	wait_freed(BALLAST_POOL, 2 * count + pages - 1);
 	engine_run(BALLAST_POOL, false);
 	result("6 sharers of one frame", "ballast",
 	       read_file(POOL "sharing_slots") - 4 * (long)count, "sharers");
-	result("6 bytes beside slots per further sharer", "ballast",
-	       (double)(read_file(BALLAST "map_bytes") - bytes) / pages, "bytes");
 	result("6 drop a share", "2 sharers", punch_cost(&few, 0, count), "us");
 	result("6 drop a share", "100000 sharers", punch_cost(&many, 0, count), "us");
 	memory_free(&few);
@@ -771,6 +889,7 @@ static void repetition(int n)
 	}
 	compressed_page(n & 1);
 	compressed_page(!(n & 1));
+	passes_to_oracle();
 	completeness();
 	metadata();
 	slowdown();
@@ -799,7 +918,10 @@ int main(int argc, char **argv)
 			repetition(n);
 		}
 	}
-	if (!only)
+	if (!only) {
+		sharer_bytes(KSM_PLAIN);
+		sharer_bytes(BALLAST_POOL);
 		many_sharers();
+	}
 	return 0;
 }
