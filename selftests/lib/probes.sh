@@ -18,8 +18,8 @@ probes_many=16
 
 probes_mounted()
 {
-	[ -e "$probes/trace" ] || command mount -t tracefs none "$probes" || skip "no tracefs"
-	[ -e "$probes/kprobe_events" ] || skip "no kprobe_events"
+	[ -e "$probes/trace" ] || command mount -t tracefs none "$probes" || lacks "no tracefs"
+	[ -e "$probes/kprobe_events" ] || lacks "no kprobe_events"
 }
 
 probe_slow()

@@ -93,7 +93,7 @@ race_direct()
 race_vms()
 {
 	local min=$2
-	[ -e /dev/kvm ] || skip "no /dev/kvm"
+	[ -e /dev/kvm ] || lacks "no /dev/kvm"
 	[ "$slow" = 1 ] || min=$((min / 10))
 	trap race_end EXIT
 	pool_mount r 128m pool

@@ -12,6 +12,8 @@
 #                                if it returns 0, skip if 4; its output is shown
 #                                when it fails
 #   skip REASON                  in such a function: leave it as skipped
+#   lacks REASON                 the same where it is not the lab, which has what it is
+#                                about on each of its kernels: there it is a failure
 #   ktap_end                     last: prints the totals and exits: 0, 1 if
 #                                anything failed, 4 if all was skipped
 #
@@ -63,6 +65,12 @@ skip()
 {
 	echo "SKIP $*"
 	exit 4
+}
+
+lacks()
+{
+	[ -z "${BALLAST_LAB:-}" ] || { echo "in the lab: $*"; exit 1; }
+	skip "$@"
 }
 
 ktap_run()
