@@ -414,13 +414,16 @@ static int shrink(struct ballast_pool *pool, unsigned long limit_pages)
 static int set_size(struct fs_context *fc, struct ballast_pool *pool)
 {
 	struct mount_options *o = fc->fs_private;
+	u64 least;
 	int err;
 
 	if (!(o->given & BIT(OPT_SIZE)))
 		return 0;
-	if (o->limit_pages < pool->limit_pages &&
-	    !ballast_promise_fits(pool, o->limit_pages)) {
-		errorfc(fc, "size=: what was promised to VMs would not fit (admission)");
+	least = ballast_promise_least_pages(pool);
+	if (o->limit_pages < pool->limit_pages && o->limit_pages < least) {
+		errorfc(fc, "size=: %lu KiB asked, %llu KiB missing for what was promised to VMs (admission)",
+			o->limit_pages << (PAGE_SHIFT - 10),
+			(least - o->limit_pages) << (PAGE_SHIFT - 10));
 		return -ENOSPC;
 	}
 	err = ballast_pool_set_limit(pool, o->limit_pages);

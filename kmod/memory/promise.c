@@ -112,11 +112,13 @@ u64 ballast_promise_left(struct ballast_pool *pool)
 	return promised < (s64)capacity ? capacity - promised : 0;
 }
 
-/* ballast_promise_fits() - could all promises be kept with a smaller limit? */
-bool ballast_promise_fits(struct ballast_pool *pool, unsigned long limit_pages)
+/* ballast_promise_least_pages() - the smallest limit that all promises can be kept with */
+u64 ballast_promise_least_pages(struct ballast_pool *pool)
 {
-	if (atomic64_read(&pool->min_pages) > (s64)memory_pages(pool, limit_pages))
-		return false;
-	return !READ_ONCE(pool->admission) ||
-	       atomic64_read(&pool->promised_pages) <= (s64)capacity_pages(pool, limit_pages);
+	s64 pages = atomic64_read(&pool->min_pages);
+
+	if (READ_ONCE(pool->admission))
+		pages = max_t(s64, pages, atomic64_read(&pool->promised_pages) -
+					  (s64)pool->swap_pages);
+	return pages > 0 ? pages + READ_ONCE(pool->keep_free_pages) : 0;
 }

@@ -310,7 +310,7 @@ reads_fail()
 remount_smaller()
 {
 	trap test_end EXIT
-	local disk
+	local disk missing least
 	disk=$(disk_make 14)
 	pool_mount p 24m off "swap=$disk,compress=off"
 	mapper_start a "$work/p/a" 5632
@@ -320,12 +320,21 @@ remount_smaller()
 	expect_range "used_bytes" "$(pool p used_bytes)" $((10 * mib)) $((12 * mib))
 	mapper a check 0 1+5000
 	within_size p
-	# not smaller than was promised
+	# not smaller than was promised; with what is missing it can be
 	says "No space left" mount -o remount,size=4m "$work/p"
+	missing=$(dmesg | sed -n 's/.*size=: 4096 KiB asked, \([0-9]*\) KiB missing .*/\1/p' |
+		tail -n 1)
+	expect "KiB missing" "$missing" \
+		$((($(pool p size_bytes) - $(pool p admissible_bytes)) / 1024 - 4096))
+	least=$((4096 + missing))
+	says "No space left" mount -o "remount,size=$((least - 4))k" "$work/p"
+	mount -o "remount,size=${least}k" "$work/p"
+	expect "size_bytes" "$(pool p size_bytes)" $((least * 1024))
 	# nor than can be
 	echo 0 >"$root/pools/p/admission"
 	says "busy" mount -o remount,size=4m "$work/p"
-	expect "size_bytes" "$(pool p size_bytes)" $((12 * mib))
+	expect "size_bytes" "$(pool p size_bytes)" $((least * 1024))
+	dmesg | tail -n 5 | grep "size=: 4096 KiB asked, $(($(pool p used_bytes) / 1024)) KiB in use"
 	mapper a check 0 1+5000
 	mapper_stop a
 	empty_pool p
