@@ -389,6 +389,58 @@ bad_input_changes_nothing()
 	expect shares "$(get a shares)" 160
 }
 
+# What the pool's memory cannot keep beside the others' mins, less what stays free.
+mins_beyond_the_pool_are_refused()
+{
+	trap test_end EXIT
+	local line="pool web: a min of 16 MiB cannot be kept" lines missing most kept
+	mkdir -p "$work/pool"
+	mount -t ballastfs -o size=24m,name=web none "$work/pool"
+	vm_start a --memory 16 --guest load --backing "file:$work/pool/a"
+	vm_start b --memory 16 --guest load --backing "file:$work/pool/b"
+	wait_until 5 is_in_pool a web
+	wait_until 5 is_in_pool b web
+	set_ a min_bytes $((12 * mib))
+	expect "sum of mins" "$(knob pools/web/vms_min_bytes)" $((12 * mib))
+	lines=$(dmesg_lines "$line")
+	has_no_space b $((16 * mib))
+	expect "lines in the log" "$(dmesg_lines "$line")" $((lines + 1))
+	missing=$(dmesg | sed -n "s/.*$line: \([0-9]*\) bytes of memory are missing/\1/p" |
+		tail -n 1)
+	echo "missing $missing bytes"
+	# all but that can be had, and no page more
+	most=$((16 * mib - missing))
+	has_no_space b $((most + 4096))
+	set_ b min_bytes "$most"
+	expect "sum of mins" "$(knob pools/web/vms_min_bytes)" $((12 * mib + most))
+	kept=$((24 * 256 * $(knob policy/soft_bp) / 10000))
+	expect "pages that stay free" $(((12 * mib - most) / 4096)) "$kept"
+	vm_kill b
+	wait_until 5 mins_are web $((12 * mib))
+}
+
+mins_are()
+{
+	[ "$(knob "pools/$1/vms_min_bytes")" = "$2" ]
+}
+
+is_in_pool()
+{
+	vm_shown "$1" && [ "$(get "$1" pool)" = "$2" ]
+}
+
+# has_no_space NAME BYTES: no such min, and nothing has changed
+has_no_space()
+{
+	local min sum said
+	min=$(get "$1" min_bytes)
+	sum=$(knob pools/web/vms_min_bytes)
+	said=$(set_ "$1" min_bytes "$2" 2>&1) && { echo "taken: $2"; return 1; }
+	[[ $said == *"No space left"* ]] || { echo "said: $said"; return 1; }
+	expect "min of $1" "$(get "$1" min_bytes)" "$min"
+	expect "sum of mins" "$(knob pools/web/vms_min_bytes)" "$sum"
+}
+
 files_are_those_of_the_document()
 {
 	trap test_end EXIT
@@ -407,7 +459,7 @@ for test in appears_within_a_second goes_with_its_process goes_with_its_last_ref
 	was_there_before_the_module every_backing many_in_one_process thousand_cycles \
 	processes_come_and_go destroyed_while_sampled memslots_come_and_go stopped_vm_has_no_time \
 	unload_while_vms_run off_means_off bad_input_changes_nothing \
-	files_are_those_of_the_document; do
+	mins_beyond_the_pool_are_refused files_are_those_of_the_document; do
 	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
 	ktap_run "$test" "$test"
 done

@@ -12,6 +12,7 @@
 #				writes (and flushes), all, sometimes (all, in every
 #				other second), nothing
 #   disk_slow MS [MS]		from now on a read, a write, takes this much longer
+#   disk_copy FROM TO		a page of it over another, behind the back of its user
 #   disk_remove			whatever there is, what is mounted on it first
 #   fs_make MIB			ext4 on a new disk, mounted; prints the directory
 #   fs_on DEVICE		ext4 on this one
@@ -104,6 +105,12 @@ disk_fails()
 disk_slow()
 {
 	disk_behave slow "$1" "${2:-$1}"
+}
+
+disk_copy()
+{
+	dd if=$disks/memory/backing of=$disks/memory/backing bs=4096 count=1 \
+		skip="$1" seek="$2" conv=notrunc status=none
 }
 
 disk_remove()

@@ -260,6 +260,67 @@ targets_differ()
 		[ "$(get b target_bytes)" -lt "$(get d target_bytes)" ]
 }
 
+# In state low, made to last by a slow disk: a waits though there is room, b does not.
+above_target_waits()
+{
+	trap test_end EXIT
+	local disk held rounds
+	disk=$(disk_failing $((2 * memory)))
+	pool_mount $((2 * used)) "compress=off,swap=$disk"
+	knob policy/mode enforce
+	knob policy/high_bp 5000
+	knob policy/soft_bp 4500
+	knob policy/hard_bp 4000
+	knob policy/low_bp 3500
+	quick
+	load_start a --soft 0
+	load_start b --soft 0
+	wait_until 5 vm_shown a
+	wait_until 5 vm_shown b
+	set_ a shares 1
+	set_ b shares 1000000
+	vm a touch 50
+	pass 1 a
+	wait_until 10 is_above a
+	expect "held_back with memory free" "$(pool held_back)" 0
+	disk_slow 0 $((3000 * slow))
+	vm b touch 30
+	wait_until 30 is_held_back
+	ask a state
+	rounds=${said[3]}
+	# pages that it has not had
+	vm b touch 40
+	pass 1 b
+	refute "b above its target" is_above b
+	held=$(pool held_back)
+	wait_until 10 is_held_back "$held"
+	ask a state
+	expect "rounds of a" "${said[3]}" "$rounds"
+	expect state "$(pool state)" low
+	[ "$(pool free_bytes)" -gt 0 ]
+	say "held back $(pool held_back) times with $(($(pool free_bytes) / 4096)) pages free"
+	# it goes on when that has ended
+	disk_fails nothing
+	# some are refused at first, for their order
+	knobs_restore || true
+	pass 1 a
+	is_right a
+	is_right b
+	expect pages_lost "$(pool pages_lost)" 0
+	nothing_stays
+}
+
+is_above()
+{
+	[ "$(get "$1" resident_bytes)" -gt "$(get "$1" target_bytes)" ]
+}
+
+# is_held_back [TIMES]: more often, in state low
+is_held_back()
+{
+	[ "$(pool held_back)" -gt "${1:-0}" ] && [ "$(pool state)" = low ]
+}
+
 # As fast as it can, without a rest; all others idle.
 idle_pay_for_one_that_runs_wild()
 {
@@ -510,7 +571,7 @@ mmap_lock_is_not_held()
 kvm_start
 exec 3>&1
 ktap_suite "pressure"
-tests="twice_the_memory swap_file_full mmap_lock_is_not_held"
+tests="twice_the_memory above_target_waits swap_file_full mmap_lock_is_not_held"
 [ "${BALLAST_PRESSURE:-}" != all ] && [ "$only" = "  " ] ||
 	tests+=" above_target_pays idle_pay_for_one_that_runs_wild balloons_save_swapping
 		shrunk_while_they_run disk_that_fails"

@@ -203,17 +203,43 @@ rests()
 	[ "$state" = S ]
 }
 
+# pieces FILE: FIRST-END of those with data, in pages
+pieces()
+{
+	python3 -c "
+import os, sys
+fd, end, found = os.open(sys.argv[1], os.O_RDONLY), 0, []
+try:
+    while True:
+        at = os.lseek(fd, end, os.SEEK_DATA)
+        end = os.lseek(fd, at, os.SEEK_HOLE)
+        found.append(f'{at / 4096:g}-{end / 4096:g}')
+except OSError:
+    print(*found)" "$1"
+}
+
+stored_pages()
+{
+	dump p | awk '$4 == "compressed" || $4 == "swapped" { print $3, $4 }'
+}
+
 # Holes, ends of file and parts of pages that are stored.
 holes_in_what_is_stored()
 {
 	trap test_end EXIT
-	local disk
+	local disk stored
 	disk=$(disk_make 48)
 	pool_mount p 16m off "swap=$disk"
 	mapper_start a "$work/p/a" 8192
 	mapper a write 0 1+4096 "$soft+4096"
 	mapper a punch 1000 2000
 	mapper a punch 5000 2000
+	wait_until 20 rests p
+	stored=$(stored_pages)
+	grep -c ' compressed' <<<"$stored"
+	grep -c ' swapped' <<<"$stored"
+	expect "pieces with data" "$(pieces "$work/p/a")" "0-1000 3000-5000 7000-8192"
+	[ "$(stored_pages)" = "$stored" ] || { echo "others are stored now"; return 1; }
 	mapper a check 0 1+1000 '0*2000' 3001+1096 "$soft+904" '0*2000' "$((soft + 2904))+1192"
 	mapper a resize 3500
 	mapper a resize 8192
@@ -226,15 +252,20 @@ holes_in_what_is_stored()
 swap_file_full()
 {
 	trap test_end EXIT
-	local disk
+	local disk lines why="pool p: .* nothing can be taken: its swap file is full"
 	disk=$(disk_make 4)
 	pool_mount p 8m off "swap=$disk,compress=off"
 	echo 0 >"$root/pools/p/admission"
 	mapper_start a "$work/p/a" 8192
 	mapper a write 0 1+2900
+	expect "swap_full with places left" "$(pool p swap_full)" 0
+	lines=$(dmesg_lines "$why")
 	# 12 MiB
 	says "No space left" mapper a pwrite 2900 3001+2000
 	wait_until 10 is_stuck p
+	echo "swap_full $(pool p swap_full)"
+	[ "$(pool p swap_full)" -gt 0 ]
+	expect "lines in the log" "$(dmesg_lines "$why")" $((lines + 1))
 	mapper a check 0 1+2900
 	# a balloon
 	mapper a punch 0 1000
@@ -248,15 +279,18 @@ swap_file_full()
 writes_fail()
 {
 	trap test_end EXIT
-	local disk
+	local disk lines why="pool p: .* nothing can be taken: its swap file cannot be written"
 	disk=$(disk_failing 64)
 	pool_mount p 16m off "swap=$disk,compress=off"
 	mapper_start a "$work/p/a" 8192
 	mapper a write 0 1+3500
 	expect "swapped with room" "$(pool p swapped_bytes)" 0
 	disk_fails all
+	lines=$(dmesg_lines "$why")
 	says "No space left" mapper a pwrite 3500 3501+2000
 	wait_until 20 has_write_errors p
+	expect "swap_full with places left" "$(pool p swap_full)" 0
+	[ "$(dmesg_lines "$why")" -gt "$lines" ]
 	mapper a check 0 1+3500
 	disk_fails nothing
 	# it is tried again ten seconds after an error
@@ -278,6 +312,48 @@ has_write_errors()
 	[ "$(pool "$1" swap_write_errors)" -gt 0 ]
 }
 
+# gets_sigbus NAME PAGE: the mapper dies of touching it
+gets_sigbus()
+{
+	local status=0
+	says "has died" mapper "$1" check "$2" "1*1"
+	wait "$(<"$work/mapper.$1.pid")" || status=$?
+	expect "status of who touched page $2" "$status" $((128 + $(kill -l BUS)))
+	mapper_stop "$1"
+}
+
+# log_tells_of PAGE WHY: one line does
+log_tells_of()
+{
+	expect "lines about page $1" "$(dmesg_lines \
+		"pool p: page $1 of file $(stat -c %i "$work/p/a") is lost: $2")" 1
+}
+
+# The swap file has other content than was written: here another page's.
+other_content()
+{
+	trap test_end EXIT
+	local disk lost
+	disk=$(disk_make 48)
+	pool_mount p 16m off "swap=$disk,compress=off"
+	mapper_start a "$work/p/a" 8192
+	mapper_start b "$work/p/a" 8192
+	mapper a write 0 1+8192
+	# they are given out in their order, and none is free again
+	expect_range "places in use" $(($(pool p swapped_bytes) / 4096)) 400 8192
+	dmesg -C
+	disk_copy 300 200
+	says "Input/output error" mapper a pread 0 1+8192
+	lost=$(sed -n 's/.*page \([0-9]*\).*/\1/p' "$work/said")
+	gets_sigbus b "$lost"
+	log_tells_of "$lost" "the swap file has other content"
+	# all others are well
+	mapper a check 0 "1+$lost"
+	mapper a check $((lost + 1)) "$((lost + 2))+$((8191 - lost))"
+	expect pages_lost "$(pool p pages_lost)" 1
+	mapper_stop a
+}
+
 # A page that cannot be read is lost, for whoever asks for it; no other.
 reads_fail()
 {
@@ -286,7 +362,10 @@ reads_fail()
 	disk=$(disk_failing 64)
 	pool_mount p 16m off "swap=$disk,compress=off"
 	mapper_start a "$work/p/a" 8192
+	mapper_start b "$work/p/a" 8192
+	mapper_start c "$work/p/a" 8192
 	mapper a write 0 1+6000
+	dmesg -C
 	disk_fails all
 	says "Input/output error" mapper a pread 0 1+6000
 	disk_fails nothing
@@ -296,14 +375,25 @@ reads_fail()
 	lost=$(sed -n 's/.*page \([0-9]*\).*/\1/p' "$work/said")
 	mapper a pread $((lost + 1)) $((lost + 2))+100
 	! mapper a pread "$lost" $((lost + 1)) >/dev/null || return 1
+	gets_sigbus b "$lost"
+	log_tells_of "$lost" "it cannot be read"
 	mapper a punch "$lost" 1
 	mapper a pread "$lost" '0*1' $((lost + 2))+100
+	# one that is touched first through a mapping
+	lost=$(dump p | awk '$4 == "swapped" { print $3; exit }')
+	disk_fails all
+	gets_sigbus c "$lost"
+	disk_fails nothing
+	log_tells_of "$lost" "it cannot be read"
+	expect "pages_lost" "$(pool p pages_lost)" 2
+	says "page $lost: Input/output error" mapper a pread "$lost" $((lost + 1))+1
+	mapper a check $((lost + 1)) $((lost + 2))+100
 	mapper_stop a
 	rm "$work/p/a"
 	expect "used_bytes without files" "$(pool p used_bytes)" 0
-	# the place in the swap file is not used again
+	# the places in the swap file are not used again
 	expect "swap that is left" "$(pool p swap_free_bytes)" \
-		$(($(pool p swap_size_bytes) - 4096))
+		$(($(pool p swap_size_bytes) - 2 * 4096))
 }
 
 # The pool becomes smaller than what is in it.
@@ -491,7 +581,7 @@ sharing_stop
 for test in lz4_keeps_content zstd_keeps_content lzo_keeps_content \
 	same_filled_pages_take_no_store swap_keeps_content a_file_on_ext4_serves_as_swap \
 	ceiling read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
-	writes_fail reads_fail remount_smaller shared_before_stored \
+	writes_fail reads_fail other_content remount_smaller shared_before_stored \
 	admission host_is_short bad_options; do
 	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
 	ktap_run "$test" "$test"

@@ -7,6 +7,7 @@
 #   expect WHAT FOUND WANTED	equal numbers or words
 #   expect_range WHAT FOUND MIN MAX
 #   refute WHAT COMMAND...	it must fail
+#   dmesg_lines PATTERN		how many the kernel log has
 #   nap SECONDS		a sleep without a process
 #   wait_until SECONDS COMMAND...	until it succeeds; fails when it never does
 
@@ -45,6 +46,11 @@ refute()
 		echo "$what: was not refused"
 		return 1
 	fi
+}
+
+dmesg_lines()
+{
+	dmesg | grep -c -- "$1" || true
 }
 
 nap()
