@@ -253,6 +253,47 @@ test_write_breaks_one()
 	intact b "1%4*16"
 }
 
+# breaks_in_one_fault MAPPER FILE PAGE: a write to a page that MAPPER has not mapped
+breaks_in_one_fault()
+{
+	local faults breaks
+	expect "state of $2's page $3 before" "$(slot p "$2" "$3" | cut -d' ' -f1)" shared
+	faults=$(pool p faults)
+	breaks=$(pool p cow_breaks)
+	mapper "$1" poke "$3" 100 1
+	expect "faults for $2's page $3" "$(pool p faults)" $((faults + 1))
+	expect "cow_breaks for it" "$(pool p cow_breaks)" $((breaks + 1))
+	expect "its state" "$(slot p "$2" "$3" | cut -d' ' -f1)" private
+}
+
+# It need not be mapped read-only first.
+test_write_of_unmapped_page()
+{
+	begin
+	pool_mount p 16m pool
+	start a p/a "1%4*16 9*1"
+	start b p/b "1%4*16 9*1"
+	one_pass
+	expect_counts p "5 34 0 0"
+	# as the merge left it
+	breaks_in_one_fault a a 0
+	mapper a check 1 "2*1 3*1 4*1 1%4*12"
+	mapper a remap
+	breaks_in_one_fault a a 5
+	# not mapped here, and mapped read-only there
+	mapper_start c "$work/p/a" 17
+	mapper a check 6 "3*1"
+	breaks_in_one_fault c a 6
+	mapper c write 6 "77*1"
+	mapper a check 6 "77*1"
+	# a copy, and the last sharer's own frame
+	breaks_in_one_fault a a 16
+	breaks_in_one_fault b b 16
+	expect "takeovers" "$(pool p takeovers)" 1
+	expect_counts p "4 29 0 5"
+	intact b "1%4*16"
+}
+
 test_system_call_breaks_one()
 {
 	begin
@@ -712,6 +753,43 @@ test_rates()
 	expect_rate "vm_rate_pages_per_s=500, two files" 1000
 }
 
+# zeroed_in MS: what is found zero of the files a and b in that time, scaled to it
+zeroed_in()
+{
+	local start a b
+	a=$(zeroed a)
+	b=$(zeroed b)
+	start=$(uptime_ms)
+	sharing run 1
+	sleep "$(($1 / 1000)).$(($1 % 1000))"
+	sharing run 0
+	start=$(($(uptime_ms) - start))
+	echo $((($(zeroed a) - a) * $1 / start)) $((($(zeroed b) - b) * $1 / start))
+}
+
+# Each file's own pages, which the pool's sum does not tell: those that are zero are
+# counted by file.
+test_vm_rate()
+{
+	local try a b
+	begin
+	pool_mount p 128m pool
+	start a p/a "0*8000"
+	start b p/b "0*8000"
+	sharing vm_rate_pages_per_s 500
+	for try in 1 2 3; do
+		read -r a b <<<"$(zeroed_in 3000)"
+		figure "vm_rate_pages_per_s=500: $a and $b in 3 s (try $try)"
+		expect_range "a's pages in 3 s" "$a" 1 1950
+		expect_range "b's pages in 3 s" "$b" 1 1950
+		if [ "$a" -ge 1050 ] && [ "$b" -ge 1050 ]; then
+			return 0
+		fi
+	done
+	echo "less than 70 % of the rate, three times"
+	return 1
+}
+
 zeroed()
 {
 	local file bytes
@@ -951,6 +1029,7 @@ run_test "sharing=vm: each file with itself" test_vm
 run_test_stock "sharing=off: nothing, not even zero pages" test_off
 run_test_stock "two pools never share" test_two_pools
 run_test "a write breaks one share" test_write_breaks_one
+run_test "a write of a page that is not mapped is one fault" test_write_of_unmapped_page
 run_test "write() breaks one share" test_system_call_breaks_one
 run_test_stock "a broken page waits for a pass without a change" test_broken_page_waits
 run_test "smart_scan: unchanged pages are passed over, and found" test_smart_scan
@@ -969,6 +1048,7 @@ run_test "remount refused where it does not fit" test_remount_refused
 run_test "remount to a narrower mode that just fits" test_remount_narrower_just_fits
 run_test "remount, vm to pool" test_remount_wider
 run_test_stock "rate_pages_per_s and vm_rate_pages_per_s" test_rates
+run_test_stock "vm_rate_pages_per_s: each file's own pages" test_vm_rate
 run_test_stock "a big file does not starve a small one" test_fairness
 run_test_stock "cpu_percent" test_cpu_percent
 run_test_stock "the scanner sleeps without files" test_sleeps_without_files
