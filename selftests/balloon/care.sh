@@ -5,10 +5,15 @@
 # What the guest keeps and takes back: the floor, its own target, pressure, and the moment
 # before a process is killed, which the kernel's driver lets pass.
 
+# What is in the balloon is no part of the guest's total.
 test_careful_guest_runs()
 {
+	local total
 	start ranges ,free-page-reporting=on --module $module
 	guest_wait_ready ranges 400
+	total=$(total_kib ranges)
+	move ranges 132
+	[ "$(total_kib ranges)" = $((total - 124 * 1024)) ]
 }
 
 test_floor_refuses()
@@ -36,6 +41,41 @@ test_floor_refuses()
 has_refused()
 {
 	[ "$(value "$1" refused_bytes)" -gt 0 ] && [ "$(value "$1" last_reason)" = floor ]
+}
+
+# Nobody set one: policy/floor.c's, for a guest between 128 and 512 MiB, and inflation stops there.
+test_default_floor()
+{
+	local total floor held available
+	start floored ,free-page-reporting=on --module $module --append "$loud"
+	guest_wait_ready floored 400
+	total=$(total_kib floored)
+	[ $total -ge $((128 * 1024)) ]
+	[ $total -lt $((512 * 1024)) ]
+	floor=$((40 * mib + total * 1024 / 4))
+	[ "$(value floored floor_bytes)" = $floor ]
+	# what it says of that is no warning
+	guest_command floored write /proc/sys/kernel/printk 7
+	target floored $(((memory - 126) * mib))
+	guests_wait_until 60 has_refused floored || explain floored
+	guests_wait_until 30 says_that_it_refuses floored
+	guest_verify floored
+	held=$(value floored actual_bytes)
+	available=$(guest_mib floored MemAvailable)
+	echo "floor $((floor / mib)) MiB of $((total / 1024)), $available available," \
+		"$((held / mib)) in the balloon, refused $(value floored refused_bytes) bytes"
+	has_refused floored
+	[ $held -ge $((16 * mib)) ]
+	[ $available -ge $((floor / mib - 8)) ]
+	[ $available -le $((floor / mib + 8)) ]
+	# the guest is as large as it was
+	[ "$(value floored floor_bytes)" = $floor ]
+	guest_stop floored
+}
+
+says_that_it_refuses()
+{
+	grep -aE 'refusing [1-9][0-9]* MiB: no more than the floor' "$(guest_log "$1")"
 }
 
 # Of 217 MiB about 30 are committed; what is beyond that and 100 more goes by itself.
@@ -69,24 +109,95 @@ settles_at_own_target()
 }
 
 # With the balloon about 30 MiB (6.1) or 40 are available; the hog wants 100, and gets them
-# out of the balloon.
-test_hog_lives()
+# out of the balloon.  hog_lives GUEST
+hog_lives()
 {
-	local given
-	move ranges 132
-	guest_command ranges hog 100
-	[ "$(actual ranges)" -gt $((160 * mib)) ]
-	given=$(($(value ranges oom_give_backs) + $(value ranges vetoes)))
-	echo "reasons: $given, last $(value ranges last_reason), hold-off $(value ranges hold_off_ms) ms"
+	local guest=$1 given
+	move $guest 132
+	guest_command $guest hog 100
+	[ "$(actual $guest)" -gt $((160 * mib)) ]
+	given=$(($(value $guest oom_give_backs) + $(value $guest vetoes)))
+	echo "reasons: $given, last $(value $guest last_reason), hold-off $(value $guest hold_off_ms) ms"
 	[ "$given" -ge 1 ]
-	guest_verify ranges
-	guest_command ranges drop
-	if grep -a 'Out of memory' "$(guest_log ranges)"; then
+	guest_verify $guest
+	guest_command $guest drop
+	if grep -a 'Out of memory' "$(guest_log $guest)"; then
 		return 1
 	fi
 	# after the hold-off the host gets what it asked for
-	arrives ranges 132 120
-	guest_check ranges
+	arrives $guest 132 120
+	guest_check $guest
+}
+
+test_hog_lives()
+{
+	hog_lives ranges
+}
+
+# Without limits there are no vetoes: what is given back is by the last call before the kill.
+test_hog_lives_by_the_last_call()
+{
+	local calls vetoes deflated least
+	limits ranges 0 0 0
+	move ranges 132
+	calls=$(value ranges oom_give_backs)
+	vetoes=$(value ranges vetoes)
+	deflated=$(event ranges balloon_deflate)
+	hog_lives ranges
+	calls=$(($(value ranges oom_give_backs) - calls))
+	deflated=$((($(event ranges balloon_deflate) - deflated) / 256))
+	echo "calls: $calls, given back: $deflated MiB"
+	[ $calls -ge 1 ]
+	[ "$(value ranges vetoes)" = $vetoes ]
+	# an eighth of the guest is less than 64 MiB, two calls' are more than all
+	least=$((calls > 1 ? 124 : 64))
+	[ $deflated -ge $least ]
+}
+
+# Neither under pressure, the least of which counts here, nor before the kill.
+test_nothing_is_given_back()
+{
+	local said calls vetoes deflated
+	set_parameter ranges give_back N
+	move ranges 132
+	limits ranges 1 1 1
+	calls=$(value ranges oom_give_backs)
+	vetoes=$(value ranges vetoes)
+	deflated=$(event ranges balloon_deflate)
+	said=$(guest_command ranges hog 100) && return 1
+	[ "$said" = killed ]
+	grep -a 'Out of memory' "$(guest_log ranges)"
+	guests_wait_until 30 has_vetoed ranges $((vetoes + 1))
+	[ "$(value ranges oom_give_backs)" = $calls ]
+	[ "$(event ranges balloon_deflate)" = $deflated ]
+	[ "$(actual ranges)" = $((132 * mib)) ]
+}
+
+# has_vetoed GUEST VETOES: so often at least
+has_vetoed()
+{
+	[ "$(value "$1" vetoes)" -ge "$2" ]
+}
+
+# With deflate-on-oom the host may be given less than it asked for, whatever give_back says, and
+# what is in the balloon stays part of the guest's total.
+test_deflate_on_oom()
+{
+	local total
+	start letter ,free-page-reporting=on,deflate-on-oom=on --module $module \
+		--append "$low_floor $loud ballast_balloon.give_back=0"
+	guest_wait_ready letter 400
+	[ "$(feature letter 2)" = 1 ]
+	[ "$(guest_command letter read /sys/module/ballast_balloon/parameters/give_back)" = N ]
+	total=$(total_kib letter)
+	move letter 132
+	[ "$(value letter actual_bytes)" = $((124 * mib)) ]
+	[ "$(total_kib letter)" = $total ]
+	hog_lives letter
+	[ "$(total_kib letter)" = $total ]
+	move letter $memory
+	[ "$(total_kib letter)" = $total ]
+	guest_stop letter
 }
 
 # The same with the kernel's driver: what our test is worth.
@@ -132,7 +243,11 @@ part_care()
 	ktap_run "the floor refuses" test_floor_refuses
 	ktap_run "a guest keeps itself lean" test_guest_keeps_itself_lean
 	ktap_run "a hog lives" test_hog_lives
+	ktap_run "a hog lives by the last call" test_hog_lives_by_the_last_call
+	ktap_run "a hog dies, and nothing is given back" test_nothing_is_given_back
 	guest_stop ranges
+	ktap_run "the default floor" test_default_floor
+	ktap_run "deflate-on-oom" test_deflate_on_oom
 	ktap_run "a hog dies with the stock driver" test_hog_dies_with_the_stock_driver
 	ktap_run "takeover" test_takeover
 }

@@ -39,12 +39,28 @@ arrives()
 # target GUEST BYTES...: one after the other, none waited for
 target()
 {
-	local guest=$1 bytes targets=()
+	local guest=$1
 	shift
+	targets set $guest "$@"
+}
+
+# flap GUEST BYTES...: the same, but each only when the guest has moved for the one before
+flap()
+{
+	local guest=$1
+	shift
+	targets "flap $(guests_seconds 300)" $guest "$@" || explain $guest
+}
+
+# targets VERB GUEST BYTES...: of qmp-balloon
+targets()
+{
+	local verb=$1 guest=$2 bytes targets=()
+	shift 2
 	for bytes in "$@"; do
 		targets+=($((bytes + beside * mib)))
 	done
-	"$built/qmp-balloon" "$guests_dir/$guest/qmp" set "${targets[@]}"
+	"$built/qmp-balloon" "$guests_dir/$guest/qmp" $verb "${targets[@]}"
 }
 
 actual()
@@ -75,6 +91,20 @@ guest_mib()
 		awk -v name="$2:" '$1 == name { print int($2 / 1024) }' | grep .
 }
 
+# total_kib GUEST: its MemTotal
+total_kib()
+{
+	guest_command "$1" number /proc/meminfo MemTotal:
+}
+
+# feature GUEST BIT: 1 if it was negotiated
+feature()
+{
+	local bits
+	bits=$(guest_command "$1" read /sys/bus/virtio/devices/virtio0/features)
+	echo "${bits:$2:1}"
+}
+
 # start NAME DEVICE-OPTIONS [OPTION...]: the balloon is virtio0
 start()
 {
@@ -96,6 +126,14 @@ event()
 set_parameter()
 {
 	guest_command "$1" write /sys/module/ballast_balloon/parameters/"$2" "$3"
+}
+
+# limits GUEST SOME FULL SWAP_IN: of pressure; 0 is none
+limits()
+{
+	set_parameter "$1" psi_some_limit_bp "$2"
+	set_parameter "$1" psi_full_limit_bp "$3"
+	set_parameter "$1" swap_in_limit_bytes_per_s "$4"
 }
 
 # Warnings, lockdep, KASAN, hung tasks: of every guest that there was since the last look.

@@ -5,14 +5,6 @@
 # Guests whose free pages hold something: ranges may go by the reporting queue only where
 # what comes back is what free pages have to hold.
 
-# feature GUEST BIT: 1 if it was negotiated
-feature()
-{
-	local bits
-	bits=$(guest_command "$1" read /sys/bus/virtio/devices/virtio0/features)
-	echo "${bits:$2:1}"
-}
-
 # The negotiated bits 4 (PAGE_POISON) and 5 (REPORTING), and what the driver makes of them.
 poisoned_guest()
 {

@@ -4,6 +4,9 @@
  *
  *   qmp-balloon SOCKET get                   bytes that QEMU says the guest has
  *   qmp-balloon SOCKET set BYTES...          one target after the other, none waited for
+ *   qmp-balloon SOCKET flap SECONDS BYTES... each when the guest has moved for the one before
+ *   qmp-balloon SOCKET turn SECONDS BYTES NEXT
+ *      set BYTES, and NEXT when the guest is on its way there; prints what it had then
  *   qmp-balloon SOCKET move BYTES SECONDS    set, and wait until the guest has exactly that
  *   qmp-balloon SOCKET wait BYTES SECONDS    the same, without setting
  *   qmp-balloon SOCKET time BYTES SECONDS PID
@@ -118,6 +121,52 @@ static int wait_for(unsigned long long bytes, unsigned long long limit_s)
 	return 0;
 }
 
+/* What the guest has as soon as that is no more @was; 0 if it stays so until @end_us. */
+static unsigned long long leaves(unsigned long long was, unsigned long long end_us)
+{
+	unsigned long long actual;
+
+	while ((actual = actual_bytes()) == was) {
+		if (now_us() > end_us) {
+			fprintf(stderr, "the guest still has %llu bytes\n", was);
+			return 0;
+		}
+		usleep(POLL_US);
+	}
+	return actual;
+}
+
+/* No target is lost in the next. */
+static int flap(unsigned long long limit_s, char **targets)
+{
+	const unsigned long long end = now_us() + limit_s * 1000000;
+	unsigned long long bytes, was;
+
+	for (; *targets; targets++) {
+		bytes = strtoull(*targets, NULL, 0);
+		was = actual_bytes();
+		set_bytes(bytes);
+		if (bytes != was && !leaves(was, end))
+			return 1;
+	}
+	return 0;
+}
+
+static int turn(unsigned long long limit_s, unsigned long long bytes, unsigned long long next)
+{
+	const unsigned long long was = actual_bytes();
+	unsigned long long actual;
+
+	set_bytes(bytes);
+	actual = leaves(was, now_us() + limit_s * 1000000);
+	set_bytes(next);
+	printf("%llu\n", actual);
+	if ((was > actual && actual > bytes) || (was < actual && actual < bytes))
+		return 0;
+	fprintf(stderr, "%llu is not on the way from %llu to %llu\n", actual, was, bytes);
+	return 1;
+}
+
 /* The number after @skip spaces. */
 static unsigned long long field(const char *text, int skip)
 {
@@ -205,6 +254,10 @@ int main(int argc, char **argv)
 			set_bytes(strtoull(argv[i], NULL, 0));
 		return 0;
 	}
+	if (!strcmp(verb, "flap") && argc > 4)
+		return flap(bytes, argv + 4);
+	if (!strcmp(verb, "turn") && argc == 6)
+		return turn(bytes, strtoull(argv[4], NULL, 0), strtoull(argv[5], NULL, 0));
 	if (!strcmp(verb, "move") && argc == 5) {
 		set_bytes(bytes);
 		return wait_for(bytes, strtoull(argv[4], NULL, 0));

@@ -14,19 +14,33 @@ test_sleepy_guest_runs()
 	guest_wait_ready sleeper 400
 }
 
-# The kernel's own test of suspend: devices are frozen, and restored after a second.
+# The kernel's own test of suspend: devices are frozen, and restored after a second.  The balloon
+# was empty in between, and goes on.
 test_suspend_and_resume()
 {
+	local pages=$(((memory - 150) * 256)) inflated deflated
 	if ! guest_command sleeper read /sys/power/pm_test >/dev/null; then
 		skip "this kernel has no pm_test"
 	fi
 	move sleeper 150
+	inflated=$(event sleeper balloon_inflate)
+	deflated=$(event sleeper balloon_deflate)
 	guest_command sleeper write /sys/module/suspend/parameters/pm_test_delay 1
 	guest_command sleeper write /sys/power/pm_test devices
 	guest_command sleeper write /sys/power/state freeze
 	arrives sleeper 150
 	[ "$(value sleeper actual_bytes)" = $(((memory - 150) * mib)) ]
+	inflated=$(($(event sleeper balloon_inflate) - inflated))
+	deflated=$(($(event sleeper balloon_deflate) - deflated))
+	echo "of $pages pages $deflated left the balloon, and $inflated came"
+	[ $deflated -ge $pages ]
+	[ $inflated -ge $pages ]
 	guest_command sleeper write /sys/power/pm_test none
+	guest_verify sleeper
+	move sleeper 200
+	[ "$(value sleeper actual_bytes)" = $(((memory - 200) * mib)) ]
+	move sleeper 150
+	[ "$(value sleeper actual_bytes)" = $(((memory - 150) * mib)) ]
 	guest_verify sleeper
 }
 
@@ -47,9 +61,7 @@ test_hibernation()
 		skip "this kernel does not hibernate"
 	fi
 	# what comes back from swap is pressure, and another test's
-	set_parameter sleeper swap_in_limit_bytes_per_s 0
-	set_parameter sleeper psi_some_limit_bp 0
-	set_parameter sleeper psi_full_limit_bp 0
+	limits sleeper 0 0 0
 	move sleeper 150
 	guest_command sleeper write /sys/power/disk test_resume
 	hibernate

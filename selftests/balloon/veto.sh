@@ -20,14 +20,14 @@ test_swapping_guest_runs()
 veto_by()
 {
 	local reason=$1 before others
-	set_parameter veto psi_some_limit_bp "$2"
-	set_parameter veto psi_full_limit_bp "$3"
-	set_parameter veto swap_in_limit_bytes_per_s "$4"
+	limits veto "$2" "$3" "$4"
 	move veto 134
 	before=$(value veto "vetoes_$reason")
 	others=$(vetoes_but "$reason")
 	GUEST_COMMAND_SECONDS=400 guest_command veto hog 110
+	guests_wait_until 60 gives_back || explain veto
 	GUEST_COMMAND_SECONDS=400 guest_command veto drop
+	nothing_is_taken
 	echo "vetoes: $(value veto vetoes), of them $reason $(value veto "vetoes_$reason")," \
 		"swapped in $(guest_counter veto swap_in_pages) pages"
 	[ "$(value veto "vetoes_$reason")" -gt "$before" ]
@@ -37,6 +37,37 @@ veto_by()
 	arrives veto 134 300
 	guest_verify veto
 	move veto $memory
+}
+
+gives_back()
+{
+	[ "$(value veto actual_bytes)" -lt $(((memory - 134) * mib)) ]
+}
+
+# There is memory again, and the host wants it, but the hold-off lasts for so long at least.
+nothing_is_taken()
+{
+	local over left least=$((134 * mib + 1)) looks=0
+	# the answer may take as long as it lasts
+	until [ $looks -gt 0 ]; do
+		over=${EPOCHREALTIME/[.,]/}
+		left=$(value veto hold_off_ms)
+		[ "$left" -gt 0 ]
+		over=$((over + left * 1000))
+		guests_wait_until 300 hold_off_is_over
+		echo "hold-off: $left ms, $looks looks, $((least / mib)) MiB"
+	done
+}
+
+hold_off_is_over()
+{
+	local now
+	now=$(actual veto) || return 2
+	[ "${EPOCHREALTIME/[.,]/}" -lt $over ] || return 0
+	looks=$((looks + 1))
+	[ "$now" -ge $least ] || { echo "$now bytes, from $least"; return 2; }
+	least=$now
+	return 1
 }
 
 # vetoes_but REASON: those for the other reasons
@@ -68,7 +99,7 @@ test_veto_by_psi_full()
 test_no_veto_without_limits()
 {
 	local before
-	set_parameter veto psi_full_limit_bp 0
+	limits veto 0 0 0
 	move veto 134
 	before=$(value veto vetoes)
 	GUEST_COMMAND_SECONDS=400 guest_command veto hog 110
