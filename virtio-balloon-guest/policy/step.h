@@ -23,7 +23,7 @@
  * @available_bytes: what the guest could use without swapping
  * @floor_bytes: what it keeps of that
  * @pressure: since the last look
- * @pressure_is_old: that of the step before, which has heeded it
+ * @pressure_is_old: that of the step before: nothing new is known
  * @limits: on the pressure
  * @page_bytes: the smallest step
  * @may_give_back: whether it may hold less than the host asks for
