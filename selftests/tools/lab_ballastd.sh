@@ -155,12 +155,19 @@ test_balloon_that_does_not_move_is_given_up()
 	configure
 }
 
-# Nothing is given back because the daemon went: memory is as short as before.
+as_qemu_says()
+{
+	near "$(value "$1" balloon_bytes)" $(((memory - $(present_mib "$1")) * mib))
+}
+
+# Nothing is given back because the daemon went.  A target that rises meanwhile would
+# be a good reason; what the guest has now is its most, so that none does.
 test_daemon_dies_and_begins_anew()
 {
 	local present before line most
 	until_true 60 holds_what_is_wanted a host
 	present=$(present_mib a)
+	knob "vms/$(pid_of a)/max_bytes" $((present * mib))
 	before=$(managed a)
 	line=$(wc -l <"$daemon_log")
 	daemon_end KILL
@@ -169,9 +176,10 @@ test_daemon_dies_and_begins_anew()
 	until_true 60 is a balloon_state ok
 	most=$(tail -n "+$((line + 1))" "$daemon_log" | sed -n 's/.*: a: leave \([0-9]*\) of .*/\1/p' |
 		sort -n | tail -n 1)
+	echo "present: $present MiB before, $(present_mib a) now; told to leave ${most:-nothing}"
 	[ "${most:-0}" -le $(((present + 4) * mib)) ]
 	[ "$(present_mib a)" -le $((present + 4)) ]
-	near "$(value a balloon_bytes)" $(((memory - $(present_mib a)) * mib))
+	until_true 30 as_qemu_says a
 }
 
 test_module_is_loaded_anew()

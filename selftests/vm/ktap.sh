@@ -73,6 +73,26 @@ lacks()
 	skip "$@"
 }
 
+# Leave at the first command that fails, and say where.  Into a file: a test's output
+# may be what it compares.  What fails in $(...) without ending the test is there too,
+# so the last line counts.
+ktap_strictly()
+{
+	set -eE
+	trap 'ktap_failed_at "$BASH_COMMAND"' ERR
+}
+
+# ktap_failed_at COMMAND: and who called whom, the innermost first
+ktap_failed_at()
+{
+	local i where=
+	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
+		[ "${FUNCNAME[i]}" != ktap_run ] || break
+		where+=" ${BASH_SOURCE[i]##*/}:${BASH_LINENO[i - 1]}"
+	done
+	echo " $1 at$where" >>"$ktap_where"
+}
+
 ktap_run()
 {
 	local name=$1 log status reason
@@ -85,14 +105,16 @@ ktap_run()
 		return
 	fi
 	log=$(mktemp)
+	ktap_where=$log.where
+	: >"$ktap_where"
 	local errexit=+e
 	[[ $- != *e* ]] || errexit=-e
 	set +e
 	if [ -n "${KTAP_VERBOSE:-}" ]; then
-		(set -e; "$@") 2>&1 </dev/null | tee "$log" | sed -u 's/^/# /'
+		(ktap_strictly; "$@") 2>&1 </dev/null | tee "$log" | sed -u 's/^/# /'
 		status=${PIPESTATUS[0]}
 	else
-		(set -e; "$@") >"$log" 2>&1 </dev/null
+		(ktap_strictly; "$@") >"$log" 2>&1 </dev/null
 		status=$?
 	fi
 	set $errexit
@@ -103,9 +125,9 @@ ktap_run()
 		ktap_skip "$name" "$reason" ;;
 	*)
 		[ -n "${KTAP_VERBOSE:-}" ] || awk '{ print "# " $0 }' "$log"
-		ktap_fail "$name" "(status $status)" ;;
+		ktap_fail "$name" "(status $status)$(tail -n 1 "$ktap_where")" ;;
 	esac
-	rm -f "$log"
+	rm -f "$log" "$ktap_where"
 }
 
 ktap_end()
