@@ -109,7 +109,7 @@ cases poison_ rw poison private
 run poison_shared test_poison_shared
 run private_refused test_private_mapping_logs
 cases map_ rw mappings "read_only hole_read mprotect mremap madvise populate fork vm_readv \
-exec sigbus truncate_mapped vmsplice proc"
+exec sigbus truncate_mapped vmsplice proc recycled"
 for name in direct_write direct_read; do
 	run map_$name test_direct $name
 done

@@ -476,6 +476,38 @@ static void test_vmsplice(int argc, char **argv)
 	check_pages(p, 4, 100);
 }
 
+/*
+ * Frames that have just held something else.  The lab's kernel does not zero what it
+ * gives out (init_on_alloc=0, selftests/run), so that it is seen who does.
+ */
+static void test_recycled(int argc, char **argv)
+{
+	const long pages = 512;
+	int fd = new_file("recycled", pages), way;
+	char *p = map_file(fd, pages * PAGE);
+	long i;
+
+	(void)argc; (void)argv;
+	for (way = 0; way < 3; way++) {
+		fill_pages(p, pages, way);
+		CHECK(!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+				 pages * PAGE));
+		if (way == 2)
+			CHECK(!fallocate(fd, 0, 0, pages * PAGE));
+		for (i = 0; i < pages; i++) {
+			char *page = p + i * PAGE;
+
+			if (way == 1)
+				CHECK_EQUAL(pwrite(fd, "x", 1, i * PAGE + i), 1);
+			else
+				page[i] = 'x';
+			CHECK_EQUAL(page[i], 'x');
+			check_zero(page, i);
+			check_zero(page + i + 1, PAGE - i - 1);
+		}
+	}
+}
+
 /* /proc/PID/smaps and pagemap walk the page tables. */
 static void test_proc(int argc, char **argv)
 {
@@ -525,6 +557,7 @@ static const struct test_case cases[] = {
 	{ "direct_rounds", test_direct_rounds },
 	{ "vmsplice", test_vmsplice },
 	{ "proc", test_proc },
+	{ "recycled", test_recycled },
 	{}
 };
 
