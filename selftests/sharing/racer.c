@@ -12,8 +12,8 @@
  * A short pass leaves the scanner asleep for the rest of its slice, and it could
  * not race with anybody: one thread keeps kicking it, by writing a tunable.
  *
- * The race proves nothing unless MIN-MERGED pages were merged meanwhile, and the
- * workers disturbed three times: on a slow host it goes on until then, and fails
+ * The race proves nothing unless MIN-MERGED pages were merged meanwhile, a tenth as
+ * many parted again by writes, and the workers disturbed three times: on a slow host it goes on until then, and fails
  * after ten times as long.  What this cannot do: find a race that needs two CPUs in
  * the same nanosecond, in a lab whose CPUs take turns (selftests/vm/run --thread-multi).
  */
@@ -38,7 +38,8 @@
 
 #define IDS		4	/* and 0 */
 #define WORKERS		3
-#define DISTURBANCES 3	/* at least */
+#define DISTURBANCES	3	/* at least */
+#define BROKEN_PART	10	/* of MIN-MERGED at least */
 #define PAGES		384	/* of each worker */
 #define PAGE		((size_t)CONTENT_PAGE)
 #define PENDING_NONE	-1
@@ -682,16 +683,18 @@ static void find_race(const char *name)
 }
 
 /* Has it come to what is to be proved? */
-static bool proves(unsigned long merged_at_least)
+static bool proves(unsigned long merged_at_least, unsigned long broken_at_least)
 {
-	if (pool_number("pages_merged") < merged_at_least)
+	if (pool_number("pages_merged") < merged_at_least ||
+	    pool_number("cow_breaks") < broken_at_least)
 		return false;
 	if (race->disturber == grow_and_shrink)
 		return resizes;
 	return !race->disturber || disturbances >= DISTURBANCES;
 }
 
-static void run(unsigned int seconds, unsigned long merged_at_least)
+static void run(unsigned int seconds, unsigned long merged_at_least,
+		unsigned long broken_at_least)
 {
 	pthread_t threads[WORKERS], kicker, disturber;
 	int i;
@@ -702,7 +705,7 @@ static void run(unsigned int seconds, unsigned long merged_at_least)
 	if (race->disturber)
 		must(!pthread_create(&disturber, NULL, disturb, NULL), "thread");
 	rest_ms(seconds * 1000);
-	for (i = 0; i < 9 && !proves(merged_at_least); i++)
+	for (i = 0; i < 9 && !proves(merged_at_least, broken_at_least); i++)
 		rest_ms(seconds * 1000);
 	over = true;
 	for (i = 0; i < WORKERS; i++)
@@ -731,7 +734,7 @@ int main(int argc, char **argv)
 	merged = pool_number("pages_merged");
 	broken = pool_number("cow_breaks");
 	pinned = pool_number("skipped_pinned");
-	run(strtoul(argv[3], NULL, 10), merged + wanted);
+	run(strtoul(argv[3], NULL, 10), merged + wanted, broken + wanted / BROKEN_PART);
 	merged = pool_number("pages_merged") - merged;
 	broken = pool_number("cow_breaks") - broken;
 	pinned = pool_number("skipped_pinned") - pinned;
@@ -741,6 +744,9 @@ int main(int argc, char **argv)
 	       race->name, steps, disturbances, resizes, merged, broken, pinned);
 	if (merged < wanted)
 		fail("proves nothing: %lu pages merged, not even %lu", merged, wanted);
+	if (broken < wanted / BROKEN_PART)
+		fail("proves nothing: %lu pages broken, not even %lu", broken,
+		     wanted / BROKEN_PART);
 	if (race->disturber == grow_and_shrink && !resizes)
 		fail("proves nothing: the index kept its size");
 	if (race->disturber && race->disturber != grow_and_shrink &&
