@@ -30,6 +30,22 @@ test_they_verify_all_memory()
 	[ "$(guest_counter two hot_reads)" -gt 0 ]
 }
 
+# Overwritten pages in a time, by the guest's own count; what it is late with by more
+# than a second it leaves out.
+test_dirty_rate_is_what_was_asked()
+{
+	local before after ms
+	before=$(guest_counter one dirtied_pages)
+	ms=${EPOCHREALTIME/[.,]/}
+	sleep 10
+	after=$(guest_counter one dirtied_pages)
+	ms=$(((${EPOCHREALTIME/[.,]/} - ms) / 1000))
+	echo "$((after - before)) pages in $ms ms"
+	[ $((after - before)) -ge $((25 * ms / 1000)) ]
+	# it reports each second
+	[ $((after - before)) -le $((50 * (ms + 2000) / 1000)) ]
+}
+
 # what a log ends with may be half a line, and a half number is a wrong number
 test_half_a_line_counts_for_nothing()
 {
@@ -128,9 +144,10 @@ if [ -n "${BALLAST_LAB_DEBUG:-}" ]; then
 fi
 trap guests_stop_all EXIT
 ktap_suite guest-harness
-ktap_plan 9
+ktap_plan 10
 ktap_run two_guests_become_ready test_two_guests_become_ready
 ktap_run they_verify_all_memory test_they_verify_all_memory
+ktap_run dirty_rate_is_what_was_asked test_dirty_rate_is_what_was_asked
 ktap_run half_a_line_counts_for_nothing test_half_a_line_counts_for_nothing
 ktap_run monitor_answers test_monitor_answers
 ktap_run slow_monitor_loses_nothing test_slow_monitor_loses_nothing

@@ -87,6 +87,16 @@ guests_error()
 	return 1
 }
 
+# guests_boot_files KERNEL: kernel and initramfs.  In the lab they stay what they are, and
+# to find them again takes longer than QEMU's start.
+guests_boot_files()
+{
+	local known=/run/ballast-guest.$1
+	[ -n "${BALLAST_LAB:-}" ] || { "$guests_here/guest/build" "$1"; return; }
+	[ -s "$known" ] || "$guests_here/guest/build" "$1" >"$known" || rm -f "$known"
+	[ ! -s "$known" ] || echo "$(<"$known")"
+}
+
 guest_start()
 {
 	local name=$1 memory=128 cpus=1 kernel='' backing=anon backing_options=''
@@ -142,7 +152,7 @@ guest_start()
 	fi
 	# the debug kernel has no interrupts on the older machine (README.md)
 	[ "$kernel" != debug ] || machine=q35
-	mapfile -t boot < <("$guests_here/guest/build" "$kernel")
+	mapfile -t boot < <(guests_boot_files "$kernel")
 	if [ "${#boot[@]}" != 2 ]; then
 		guests_error "$name" "nothing to boot"
 		return 1
