@@ -245,7 +245,6 @@ trap 'daemon_end TERM; guests_stop_all' EXIT
 configure
 : >"$daemon_log"
 module_load
-knob sampling/period_ms 1000
 ktap_suite ballastd
 ktap_plan 11
 ktap_run guests_are_found test_guests_are_found

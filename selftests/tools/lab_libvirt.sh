@@ -185,6 +185,29 @@ test_doctor_knows_libvirt()
 	done
 }
 
+# Before QEMU runs, with the bytes that are missing; once they are there it starts.
+test_hook_refuses_what_does_not_fit()
+{
+	local starts=/var/log/libvirt/qemu/web.log before
+	virsh -q destroy web
+	until_true 30 eval '[ "$(pool vms promised_bytes)" = 0 ]'
+	before=$(grep -c "starting up" "$starts")
+	knob pools/vms/admission 1
+	truncate -s $(($(pool vms admissible_bytes) - 100 * mib)) "$mount/other"
+	if virsh -q start web >/tmp/refused 2>&1; then
+		echo "the domain has started"
+		return 1
+	fi
+	cat /tmp/refused
+	grep -q "ballast: pool vms has no room for web: $((28 * mib)) bytes of memory or swap" \
+		/tmp/refused
+	[ "$(grep -c "starting up" "$starts")" = "$before" ]
+	rm "$mount/other"
+	knob pools/vms/admission 0
+	virsh -q start web
+	[ "$(grep -c "starting up" "$starts")" = $((before + 1)) ]
+}
+
 test_released_domain_is_as_before()
 {
 	virsh -q destroy web
@@ -237,6 +260,8 @@ namespaces = []
 cgroup_controllers = []
 memory_backing_dir = "$mount"
 END
+# libvirtd looks for its hooks when it starts
+install -D "$tools/ballast-qemu-hook" /etc/libvirt/hooks/qemu
 virtlogd -d
 libvirt_start || { echo "not ok 1 libvirtd_starts"; exit 1; }
 printf '[daemon]\nstats_period_s = 2\n' >/tmp/ballastd.conf
@@ -246,12 +271,13 @@ trap the_end EXIT
 # What it finds to share would be given back while a test looks at what a balloon does.
 knob sharing/run 0
 ktap_suite libvirt
-ktap_plan 7
+ktap_plan 8
 ktap_run adopted_domain_lies_on_ballastfs test_adopted_domain_lies_on_ballastfs
 ktap_run domain_is_managed_by_its_metadata test_domain_is_managed_by_its_metadata
 ktap_run balloon_follows_the_target test_balloon_follows_the_target
 ktap_run libvirtd_goes_and_comes_back test_libvirtd_goes_and_comes_back
 ktap_run suspended_domain_is_frozen test_suspended_domain_is_frozen
 ktap_run doctor_knows_libvirt test_doctor_knows_libvirt
+ktap_run hook_refuses_what_does_not_fit test_hook_refuses_what_does_not_fit
 ktap_run released_domain_is_as_before test_released_domain_is_as_before
 ktap_end
