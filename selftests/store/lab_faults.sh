@@ -92,7 +92,7 @@ each_of_a_touch()
 some_of_reclaim()
 {
 	trap test_end EXIT
-	local disk thread percent
+	local disk thread percent kind failed
 	disk=$(disk_make 64)
 	sharing run 1
 	pool_mount p 8m pool "swap=$disk"
@@ -100,12 +100,19 @@ some_of_reclaim()
 	for thread in $(pgrep ballast_reclaim) $(pgrep ballast_share); do
 		echo 1 >"/proc/$thread/make-it-fail"
 	done
+	echo 1000000000 | tee "$debug"/{failslab,fail_page_alloc}/times
 	for percent in 10 50 90; do
 		at_random "$percent"
 		mapper a write 0 "$percent"1+3000 "$((soft + percent))+3000"
 		mapper a check 0 "$percent"1+3000 "$((soft + percent))+3000"
 	done
 	at_random 0
+	for kind in failslab fail_page_alloc; do
+		failed=$((1000000000 - $(attribute "$debug/$kind/times")))
+		echo "$kind: $failed allocations of reclaim and the scanner failed"
+		[ "$failed" -ge 100 ]
+		echo -1 >"$debug/$kind/times"
+	done
 	mapper a check 0 901+3000 "$((soft + 90))+3000"
 	expect pages_lost "$(pool p pages_lost)" 0
 	mapper_stop a

@@ -310,6 +310,68 @@ above_target_waits()
 	nothing_stays
 }
 
+# soft_takes_after STATE-OF-THE-BALLOON: milliseconds from state soft to the first page
+# taken of a, which has what b is entitled to, and hard is far
+soft_takes_after()
+{
+	local begin
+	vm a forget
+	vm a touch 100
+	pass 1 a
+	set_ a balloon_state "$1"
+	expect "state before" "$(pool state)" high
+	taken=$(pool pages_swapped_out)
+	knob policy/high_bp 5000
+	knob policy/soft_bp 4900
+	begin=${EPOCHREALTIME/[.,]/}
+	wait_until 60 takes_more_than "$taken"
+	after_ms=$(((${EPOCHREALTIME/[.,]/} - begin) / 1000))
+	expect "state then" "$(pool state)" soft
+	knob policy/soft_bp 400
+	knob policy/high_bp 600
+	wait_until 20 state_is high
+}
+
+takes_more_than()
+{
+	[ "$(pool pages_swapped_out)" -gt "$1" ]
+}
+
+state_is()
+{
+	[ "$(pool state)" = "$1" ]
+}
+
+# In state soft a balloon has its time; then, or where there is none, pages are taken.
+soft_waits_for_balloons()
+{
+	trap test_end EXIT
+	local disk after_ms taken wait_ms=$((6000 * slow))
+	disk=$(disk_make $((4 * memory)))
+	pool_mount $((2 * used)) "compress=off,swap=$disk"
+	knob policy/mode enforce
+	knob policy/soft_wait_ms "$wait_ms"
+	quick
+	load_start a --soft 0
+	load_start b --soft 0
+	wait_until 5 vm_shown a
+	wait_until 5 vm_shown b
+	set_ a shares 1
+	set_ b shares 1000000
+	vm b touch 30
+	pass 1 b
+	soft_takes_after none
+	say "without a balloon pages are taken after $after_ms ms"
+	[ "$after_ms" -lt $((wait_ms / 2)) ]
+	soft_takes_after ok
+	say "with one that does not move, after $after_ms ms of $wait_ms"
+	# counted from the last time that the pool was seen to have enough
+	expect_range "ms that a balloon has" "$after_ms" $((wait_ms - 2000 * slow)) $((2 * wait_ms))
+	is_right a
+	is_right b
+	nothing_stays
+}
+
 is_above()
 {
 	[ "$(get "$1" resident_bytes)" -gt "$(get "$1" target_bytes)" ]
@@ -571,7 +633,7 @@ mmap_lock_is_not_held()
 kvm_start
 exec 3>&1
 ktap_suite "pressure"
-tests="twice_the_memory above_target_waits swap_file_full mmap_lock_is_not_held"
+tests="twice_the_memory soft_waits_for_balloons above_target_waits swap_file_full mmap_lock_is_not_held"
 [ "${BALLAST_PRESSURE:-}" != all ] && [ "$only" = "  " ] ||
 	tests+=" above_target_pays idle_pay_for_one_that_runs_wild balloons_save_swapping
 		shrunk_while_they_run disk_that_fails"

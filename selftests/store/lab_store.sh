@@ -65,6 +65,7 @@ squeeze()
 	expect "compress" "$(pool p compress)" "$compressor"
 	# an eighth, as zsmalloc has it
 	[ "$(pool p store_bytes)" -lt $(($(pool p compressed_bytes) / 4)) ]
+	counts_what_zsmalloc_has p
 	mapper a check 0 "$soft+6144"
 	mapper a check 0 "$soft+6144"
 	within_size p
@@ -72,6 +73,19 @@ squeeze()
 	expect pages_lost "$(pool p pages_lost)" 0
 	mapper_stop a
 	empty_pool p
+}
+
+# counts_what_zsmalloc_has POOL: whose pages are all that it has in this host, and the
+# entries, 40 bytes for each page
+counts_what_zsmalloc_has()
+{
+	local pages
+	wait_until 20 rests "$1"
+	echo 1 >/proc/sys/vm/stat_refresh
+	pages=$(awk '$1 == "nr_zspages" { print $2 }' /proc/vmstat)
+	expect_range "store_bytes" "$(pool "$1" store_bytes)" $((pages * 4096)) \
+		$((pages * 4096 + $(pool "$1" compressed_bytes) * 40 / 4096 + 4096))
+	[ "$pages" -gt 0 ]
 }
 
 lz4_keeps_content()
@@ -125,7 +139,55 @@ swap_keeps_content()
 	mapper a check 0 1+10240
 	within_size p
 	[ "$(pool p pages_swapped_in)" -ge 5120 ]
+	# pages that had just come back
+	[ "$(pool p reclaim_spared)" -gt 0 ]
 	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	empty_pool p
+}
+
+# disk_did FIELD: of the disk since it was made, see Documentation/block/stat.rst
+disk_did()
+{
+	local fields device
+	device=$(<"$disks/loop")
+	read -ra fields <"/sys/block/${device#/dev/}/stat"
+	echo "${fields[$1]}"
+}
+
+disk_pages_read()
+{
+	echo $(($(disk_did 2) / 8))
+}
+
+disk_pages_written()
+{
+	echo $(($(disk_did 6) / 8))
+}
+
+# Many pages with each write; with a read the one that is wanted.
+batches_out_single_pages_in()
+{
+	trap test_end EXIT
+	local disk requests pages before
+	disk=$(disk_make 48)
+	pool_mount p 16m off "swap=$disk,compress=off"
+	mapper_start a "$work/p/a" 8192
+	requests=$(disk_did 4)
+	pages=$(disk_pages_written)
+	mapper a write 0 1+8192
+	wait_until 20 rests p
+	requests=$(($(disk_did 4) - requests))
+	pages=$(($(disk_pages_written) - pages))
+	echo "$pages pages in $requests writes"
+	expect_range "pages written" "$pages" "$(pool p pages_swapped_out)" \
+		$(($(pool p pages_swapped_out) + 1))
+	[ $((requests * 8)) -le "$pages" ]
+	pages=$(disk_pages_read)
+	before=$(pool p pages_swapped_in)
+	mapper a check 0 1+8192
+	expect "pages read" $(($(disk_pages_read) - pages)) \
+		$(($(pool p pages_swapped_in) - before))
 	mapper_stop a
 	empty_pool p
 }
@@ -137,6 +199,7 @@ a_file_on_ext4_serves_as_swap()
 	dir=$(fs_make 64)
 	pool_mount p 8m off "swap=$dir/swap,swapsize=24m"
 	expect "mode of the file" "$(stat -c %a "$dir/swap")" 600
+	expect "owner of the file" "$(stat -c %u "$dir/swap")" 0
 	# the first page is a header
 	expect "swap_size_bytes" "$(pool p swap_size_bytes)" $((24 * mib - 4096))
 	mapper_start a "$work/p/a" 6000
@@ -147,6 +210,17 @@ a_file_on_ext4_serves_as_swap()
 	empty_pool p
 	umount "$work/p"
 	expect "blocks after umount" "$(stat -c %b "$dir/swap")" 0
+	# one that is there must be as private
+	chmod 640 "$dir/swap"
+	dmesg -C
+	refute "a file that others may read" pool_mount p 8m off "swap=$dir/swap,swapsize=24m"
+	dmesg | grep "swap.*others than its owner may open it: chmod 600 it"
+	chmod 600 "$dir/swap"
+	chown 1 "$dir/swap"
+	refute "somebody's file" pool_mount p 8m off "swap=$dir/swap,swapsize=24m"
+	dmesg | grep "swap.*it is not owned by root: chown root it"
+	chown 0 "$dir/swap"
+	pool_mount p 8m off "swap=$dir/swap,swapsize=24m"
 }
 
 # The oldest compressed pages go to the swap file when they take too much.
@@ -166,6 +240,111 @@ ceiling()
 	mapper a check 0 "$soft+8192"
 	mapper_stop a
 	empty_pool p
+}
+
+pages_that_are()
+{
+	dump p | awk -v state="$1" '$4 == state { print $3 }' | sort
+}
+
+# Who was compressed first goes first.
+oldest_go_to_swap()
+{
+	trap test_end EXIT
+	local disk first swapped
+	disk=$(disk_make 48)
+	pool_mount p 16m off "swap=$disk"
+	# 640 KiB, 1280 pages of an eighth
+	echo 200 >"$root/pools/p/compressed_max_bp"
+	mapper_start a "$work/p/a" 8192
+	mapper a write 0 "$soft+4800"
+	wait_until 20 rests p
+	expect "pages swapped below the ceiling" "$(pool p swapped_bytes)" 0
+	first=$(pages_that_are compressed)
+	expect_range "compressed first" "$(wc -l <<<"$first")" 500 1200
+	mapper a write 4800 "$((soft + 4800))+800"
+	wait_until 20 rests p
+	swapped=$(pages_that_are swapped)
+	expect_range "swapped then" "$(grep -c . <<<"$swapped")" 50 "$(wc -l <<<"$first")"
+	expect "swapped of later ones" "$(comm -13 <(echo "$first") <(echo "$swapped") | wc -l)" 0
+	expect_range "compressed later" \
+		"$(comm -13 <(echo "$first") <(pages_that_are compressed) | wc -l)" 50 8192
+	mapper a check 0 "$soft+5600"
+	mapper_stop a
+	empty_pool p
+}
+
+# pages_of BYTES: 16 MiB of pages that begin with so many which do not compress
+pages_of()
+{
+	python3 -c "
+import random, sys
+some, random = int(sys.argv[1]), random.Random(1)
+for page in range(4096):
+    sys.stdout.buffer.write(random.randbytes(some) + bytes(4096 - some))" "$1"
+}
+
+# What takes more than half a page is better off in the swap file.
+kept_if_half_a_page()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make 48)
+	pool_mount p 8m off "swap=$disk"
+	pages_of 2100 >"$work/pages"
+	cp "$work/pages" "$work/p/a"
+	wait_until 20 rests p
+	expect "pages compressed to more" "$(pool p pages_compressed)" 0
+	[ "$(pool p swapped_bytes)" -ge $((8 * mib)) ]
+	cmp "$work/pages" "$work/p/a"
+	rm "$work/p/a"
+	pages_of 1900 >"$work/pages"
+	cp "$work/pages" "$work/p/a"
+	[ "$(pool p pages_compressed)" -ge 1000 ]
+	cmp "$work/pages" "$work/p/a"
+	rm "$work/pages"
+	empty_pool p
+}
+
+# Who waits for a page to be read has nobody else wait: not in that page's file, nor in
+# its 2 MiB.
+slow_reads_hold_up_nobody()
+{
+	trap test_end EXIT
+	local disk before at reader
+	disk=$(disk_failing 64)
+	pool_mount p 16m off "swap=$disk,compress=off"
+	mapper_start a "$work/p/a" 6144
+	mapper_start b "$work/p/a" 6144
+	mapper a write 0 1+6144
+	mount -o remount,size=64m "$work/p"
+	wait_until 20 rests p
+	for ((at = 256; at < 6144; at += 512)); do
+		mapper a punch "$at" 256
+	done
+	disk_slow $((300 * slow)) 0
+	before=$(pool p pages_swapped_in)
+	for at in $(pages_that_are swapped | shuf -n 30 --random-source=<(yes)); do
+		mapper a check "$at" "$((at + 1))+1"
+	done &
+	reader=$!
+	wait_until 10 have_come $((before + 1))
+	for ((at = 256; at < 6144; at += 512)); do
+		mapper b write "$at" "$((at + 10001))+256"
+		mapper b check "$at" "$((at + 10001))+256"
+	done
+	expect_range "pages read meanwhile" $(($(pool p pages_swapped_in) - before)) 1 25
+	wait "$reader"
+	expect "pages read" $(($(pool p pages_swapped_in) - before)) 30
+	disk_fails nothing
+	mapper_stop a
+	mapper_stop b
+	empty_pool p
+}
+
+have_come()
+{
+	[ "$(pool p pages_swapped_in)" -ge "$1" ]
 }
 
 # Whoever reads a file sees what is stored, and leaves it where it is.
@@ -579,8 +758,9 @@ ktap_suite "store"
 lib_start
 sharing_stop
 for test in lz4_keeps_content zstd_keeps_content lzo_keeps_content \
-	same_filled_pages_take_no_store swap_keeps_content a_file_on_ext4_serves_as_swap \
-	ceiling read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
+	same_filled_pages_take_no_store kept_if_half_a_page swap_keeps_content \
+	batches_out_single_pages_in a_file_on_ext4_serves_as_swap ceiling oldest_go_to_swap \
+	slow_reads_hold_up_nobody read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
 	writes_fail reads_fail other_content remount_smaller shared_before_stored \
 	admission host_is_short bad_options; do
 	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
