@@ -8,7 +8,7 @@
 #   make balloon         the guest's balloon driver, for KVER=
 #   make tools           the programs beside it, to .build/tools
 #   make demo            guests under a lab host, sharing memory, in a table
-#   make check           lint, unit and tool tests, lab tests on both Debian kernels
+#   make check           lint, unit and tool tests, lab tests on both Debian kernels; tests of the lab
 #   make check-tools     the tests of tools/
 #   make check-debug     the lab tests on a kernel with KASAN, lockdep, kmemleak
 #   make bench           the numbers, against KSM and tmpfs, as table and CSV

@@ -74,18 +74,19 @@ lacks()
 }
 
 # Leave at the first command that fails, and say where.  Into a file: a test's output
-# may be what it compares.  What fails in $(...) without ending the test is there too,
-# so the last line counts.
+# may be what it compares.
 ktap_strictly()
 {
 	set -eE
 	trap 'ktap_failed_at "$BASH_COMMAND"' ERR
 }
 
-# ktap_failed_at COMMAND: and who called whom, the innermost first
+# ktap_failed_at COMMAND: and who called whom, the innermost first.  Not what fails
+# where bash does not leave for it: in $(...), or after "set +e".
 ktap_failed_at()
 {
 	local i where=
+	[[ $- == *e* ]] || return 0
 	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
 		[ "${FUNCNAME[i]}" != ktap_run ] || break
 		where+=" ${BASH_SOURCE[i]##*/}:${BASH_LINENO[i - 1]}"
