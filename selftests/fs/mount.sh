@@ -203,7 +203,11 @@ test_remount_size()
 	equal "$(stat -f -c %b $work/size)" 4096 "blocks of statfs"
 	random_file $work/size/more 5
 	before=$(mount_options size)
+	dmesg -c >/dev/null
 	fails mount -o remount,size=8m $work/size
+	grep -q busy $work/fails
+	equal "$(dmesg_lines "pool size: .*size=: 8192 KiB asked, 12288 KiB in use")" 1 \
+		"lines with what is used"
 	pool_must size size_bytes 16777216
 	equal "$(mount_options size)" "$before" "options after a refused remount"
 	mount -o remount,size=12m $work/size

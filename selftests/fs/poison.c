@@ -36,8 +36,11 @@ static void make_file(const char *name, bool alike)
 static void poison(long which)
 {
 	signal(SIGBUS, SIG_IGN);
-	if (madvise(map + which * PAGE, PAGE, MADV_HWPOISON) && errno == EINVAL)
+	if (madvise(map + which * PAGE, PAGE, MADV_HWPOISON) && errno == EINVAL) {
+		/* the lab's kernels have it */
+		CHECK(!getenv("BALLAST_LAB"));
 		skip_case("no MADV_HWPOISON");
+	}
 	signal(SIGBUS, SIG_DFL);
 }
 

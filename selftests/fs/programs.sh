@@ -22,11 +22,11 @@ mount_disk()
 	local device
 	modprobe -q loop || true
 	modprobe -q ext4 || true
-	grep -q ext4 /proc/filesystems || skip "no ext4"
+	grep -q ext4 /proc/filesystems || lacks "no ext4"
 	truncate -s 32M $work/scratch/disk
 	mkfs.ext4 -q -O ^has_journal $work/scratch/disk
 	mkdir -p $work/disk
-	device=$(losetup -f --show $work/scratch/disk) || skip "no loop device"
+	device=$(losetup -f --show $work/scratch/disk) || lacks "no loop device"
 	mount -t ext4 "$device" $work/disk
 	losetup -d "$device"	# when it is unmounted
 }
