@@ -160,35 +160,18 @@ test_save_and_restore()
 {
 	local image=/tmp/two.state
 	# QEMU forks and executes cat with all guest memory mapped
-	guest_hmp two stop >/dev/null
-	guest_hmp two "migrate \"exec:cat > $image\"" >/dev/null
-	wait_until 120 migrated
+	guest_save two $image 120
 	[ "$(stat -c %s $image)" -gt $((16 << 20)) ]
 	guest_stop two
 	[ ! -e $dir/two ] || rm $dir/two
 	guest_start_two --qemu-arg -incoming --qemu-arg "exec:cat $image"
-	wait_until 120 passes_again
+	wait_until 120 guest_goes_on two
 	if grep -a MISMATCH "$(guest_log two)"; then
 		return 1
 	fi
 	guest_stop two
 	guest_stop one
 	rm $dir/one $dir/two
-}
-
-migrated()
-{
-	guest_hmp two info migrate | grep -q 'Migration status: completed'
-}
-
-# Restored, it goes on where it was and never says "ready" again.
-passes_again()
-{
-	local first now
-	guest_hmp two cont >/dev/null
-	first=$(guest_said two | grep -a -m1 -o 'ok pass=[0-9]*') || return 1
-	now=$(guest_said two | grep -a -o 'ok pass=[0-9]*' | tail -n1)
-	[ "${now#*=}" -ge $((${first#*=} + 2)) ]
 }
 
 test_free_page_reporting()
@@ -217,6 +200,23 @@ test_private_mapping_is_refused()
 	cat /run/refused
 	dmesg | grep 'MAP_PRIVATE.*share=on'
 	rm -f $dir/private
+}
+
+# What the pool could not keep is refused when QEMU sizes the file, and when it maps it.
+test_too_large_a_guest_is_refused()
+{
+	local status=0
+	echo 1 >$pool/admission
+	dmesg -C
+	qemu-system-x86_64 -accel kvm -nodefaults -display none -m 512 -S -daemonize \
+		-object memory-backend-file,id=mem,size=512M,mem-path=$dir/large,share=on,prealloc=off \
+		-machine pc,memory-backend=mem 2>/run/refused || status=$?
+	cat /run/refused
+	[ "$status" = 1 ]
+	grep -q "No space left" /run/refused
+	dmesg | grep 'pool guests: no room for a file of 512 MiB: [0-9]* bytes of memory or swap are missing'
+	rm -f $dir/large
+	echo 0 >$pool/admission
 }
 
 test_all_is_given_back()
@@ -259,5 +259,6 @@ if [ -z "$debug" ]; then
 	ktap_run "free page reporting gives memory back" test_free_page_reporting
 fi
 ktap_run "share=off is refused with a reason" test_private_mapping_is_refused
+ktap_run "too large a guest is refused with a reason" test_too_large_a_guest_is_refused
 ktap_run "all is given back" test_all_is_given_back
 ktap_end

@@ -41,10 +41,16 @@ say()
 	echo "# $*" >&3
 }
 
-test_guest_runs()
+# start_a OPTION...
+start_a()
 {
 	guest_start a --memory "$memory" --backing "file:$dir" \
-		--workload seed=5,unique=24,text=16,dirty=20,rate=3000,pulse=1
+		--workload seed=5,unique=24,text=16,dirty=20,rate=3000,pulse=1 "$@"
+}
+
+test_guest_runs()
+{
+	start_a
 	guest_wait_ready a 200
 	guest_verify a
 	[ "$(pulse times)" -gt 0 ]
@@ -117,6 +123,24 @@ test_all_is_right()
 	[ "$(pool pages_lost)" = 0 ]
 }
 
+# Migration reads what lies in the swap file, and leaves it there.
+test_saved_and_restored()
+{
+	local image=/tmp/a.state
+	mount -o "remount,size=40m" "$dir"
+	guest_save a "$image" 300
+	[ "$(pool swapped_bytes)" -gt $((16 << 20)) ]
+	[ "$(stat -c %s "$image")" -gt $((40 << 20)) ]
+	guest_stop a
+	rm "$dir/a"
+	start_a --qemu-arg -incoming --qemu-arg "exec:cat $image"
+	guests_wait_until 300 guest_goes_on a
+	if grep -a MISMATCH "$(guest_log a)"; then
+		return 1
+	fi
+	[ "$(pool pages_lost)" = 0 ]
+}
+
 test_all_is_given_back()
 {
 	guests_stop_all
@@ -144,5 +168,6 @@ ktap_run "guest runs" test_guest_runs
 ktap_run "less memory than it uses" test_less_memory_than_it_uses
 ktap_run "its other tasks go on while a page is read" test_others_go_on
 ktap_run "all is right" test_all_is_right
+ktap_run "it is saved, and restored" test_saved_and_restored
 ktap_run "all is given back" test_all_is_given_back
 ktap_end

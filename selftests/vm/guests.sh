@@ -24,6 +24,9 @@
 #                                  nothing for S seconds
 #   guest_verify NAME [S]          waits until it has checked all its memory once
 #                                  more, from now on
+#   guest_save NAME FILE S         stops it and migrates it to FILE, within S seconds
+#   guest_goes_on NAME             started with -incoming "exec:cat FILE", it has checked
+#                                  all its memory again; for guests_wait_until
 #   guest_stop NAME, guests_stop_all
 #   guest_hmp NAME COMMAND...      one line for QEMU's monitor, e.g. balloon 64
 #   guest_qmp NAME JSON            one QMP command; prints the answers
@@ -359,6 +362,28 @@ guest_qmp()
 
 # A serial port takes a few bytes at a time, and QEMU drops the rest when the
 # connection ends: it is kept until the answer is there.
+guest_save()
+{
+	guest_hmp "$1" stop >/dev/null
+	guest_hmp "$1" "migrate \"exec:cat > $2\"" >/dev/null
+	guests_wait_until "$3" guest_is_saved "$1"
+}
+
+guest_is_saved()
+{
+	guest_hmp "$1" info migrate | grep -q 'Migration status: completed'
+}
+
+# Restored, it goes on where it was and never says "ready" again.
+guest_goes_on()
+{
+	local first now
+	guest_hmp "$1" cont >/dev/null
+	first=$(guest_said "$1" | grep -a -m1 -o 'ok pass=[0-9]*') || return 1
+	now=$(guest_said "$1" | grep -a -o 'ok pass=[0-9]*' | tail -n1)
+	[ "${now#*=}" -ge $((${first#*=} + 2)) ]
+}
+
 guest_command()
 {
 	local name=$1 number limit=${GUEST_COMMAND_SECONDS:-60} answer status=0
