@@ -54,6 +54,7 @@
 #include <limits.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -102,6 +103,7 @@ static unsigned long pause_us = PAUSE_US;
 static unsigned long live_every, live_ms;
 static bool locked, loads, irqchip;
 static unsigned long soft = 8, same;
+static uint8_t *first_memory;	/* of the first VM, for on_bus_error() */
 static _Atomic uint64_t started_ns;
 static int kvm, vcpu_nice;
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -319,6 +321,20 @@ static void vm_destroy(struct vm *vm)
 	munmap(vm->memory, memory_bytes);
 	if (vm->file >= 0)
 		close(vm->file);
+}
+
+/* As an emulator without a way to tell its guest: it says which page, and dies. */
+static void on_bus_error(int signal, siginfo_t *info, void *context)
+{
+	char text[80];
+	int length;
+
+	(void)signal; (void)context;
+	length = snprintf(text, sizeof(text), "minivm: SIGBUS, code %d, page %lu\n", info->si_code,
+			  (unsigned long)((uint8_t *)info->si_addr - first_memory) / PAGE);
+	if (write(STDERR_FILENO, text, length) != length)
+		_exit(1);
+	_exit(3);
 }
 
 static void run_once(struct vm *vm)
@@ -663,12 +679,15 @@ static void drop(struct vm *vms, int count)
 
 static void serve(int count)
 {
+	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
 	struct vm *vms = calloc(count, sizeof(*vms));
 	pthread_t later;
 	char line[128];
 
+	check(sigaction(SIGBUS, &action, NULL), "sigaction");
 	for (int i = 0; i < count; i++) {
 		vm_create(&vms[i], i);
+		first_memory = vms[0].memory;
 		pthread_create(&vms[i].thread, NULL, vcpu_thread, &vms[i]);
 	}
 	later_begin(vms, &later);

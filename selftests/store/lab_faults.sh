@@ -89,6 +89,38 @@ each_of_a_touch()
 	expect swap_free_bytes "$(pool p swap_free_bytes)" "$(pool p swap_size_bytes)"
 }
 
+# The first of the reclaim thread's allocations from now on fails, then the second, and
+# so on: entries, room in zsmalloc, what a batch's writing takes.
+each_of_reclaim()
+{
+	trap test_end EXIT
+	local disk thread nth at=0
+	disk=$(disk_make 64)
+	pool_mount p 8m off "swap=$disk"
+	mapper_start a "$work/p/a" 6000
+	mapper a write 0 1+3000 "$soft+3000"
+	thread=/proc/$(pgrep -x ballast_reclaim)/fail-nth
+	for ((nth = 1; nth <= 50; nth++)); do
+		echo "$nth" >"$thread"
+		wait_until 20 reclaim_has_failed
+	done
+	mapper a check 0 1+3000 "$soft+3000"
+	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	rm "$work/p/a"
+	expect used_bytes "$(pool p used_bytes)" 0
+	expect swap_free_bytes "$(pool p swap_free_bytes)" "$(pool p swap_size_bytes)"
+}
+
+# The same pages again, half of which compress, bring others to the store.
+reclaim_has_failed()
+{
+	at=$(((at + 100) % 2900))
+	mapper a write "$at" "$((at + 1))+100"
+	mapper a write $((at + 3000)) "$((soft + at))+100"
+	[ "$(attribute "$thread")" = 0 ]
+}
+
 some_of_reclaim()
 {
 	trap test_end EXIT
@@ -131,7 +163,7 @@ lib_start
 sharing_stop
 build "$here/fail-nth.c" || exit 1
 set_up
-for test in each_of_a_mount each_of_a_touch some_of_reclaim; do
+for test in each_of_a_mount each_of_a_touch each_of_reclaim some_of_reclaim; do
 	ktap_run "$test" "$test"
 done
 ktap_run "module unloads" lib_end

@@ -86,6 +86,9 @@ counts_what_zsmalloc_has()
 	expect_range "store_bytes" "$(pool "$1" store_bytes)" $((pages * 4096)) \
 		$((pages * 4096 + $(pool "$1" compressed_bytes) * 40 / 4096 + 4096))
 	[ "$pages" -gt 0 ]
+	# and the pool's account has it
+	expect used_bytes "$(pool "$1" used_bytes)" \
+		$(($(pool "$1" private_bytes) + $(pool "$1" store_bytes)))
 }
 
 lz4_keeps_content()
@@ -130,18 +133,104 @@ swap_keeps_content()
 	disk=$(disk_make 48)
 	pool_mount p 16m off "swap=$disk"
 	mapper_start a "$work/p/a" 10240
+	watch_use p
 	mapper a write 0 1+10240
 	within_size p
 	[ "$(pool p swapped_bytes)" -ge $((20 * mib)) ]
+	# which pages go is a lot's: in their order the first quarter would be gone as a whole
+	expect_range "swapped of the first 2560" "$(swapped_before 2560)" 1000 2500
+	expect_range "swapped of the first 7680" "$(swapped_before 7680)" \
+		$(($(swapped_before 5120) + 200)) $(($(swapped_before 5120) + 2500))
 	expect "swap accounts" $(($(pool p swap_size_bytes) - $(pool p swap_free_bytes))) \
 		"$(pool p swapped_bytes)"
 	mapper a check 0 1+10240
 	mapper a check 0 1+10240
 	within_size p
+	never_over p
 	[ "$(pool p pages_swapped_in)" -ge 5120 ]
 	# pages that had just come back
 	[ "$(pool p reclaim_spared)" -gt 0 ]
 	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	empty_pool p
+	umount "$work/p"
+	keeps_nothing "$disks/memory/backing"
+}
+
+# swapped_before PAGE: how many of those are
+swapped_before()
+{
+	dump p | awk -v end="$1" '$4 == "swapped" && $3 < end { n++ } END { print n + 0 }'
+}
+
+# keeps_nothing FILE: blocks of it, but for the header's
+keeps_nothing()
+{
+	expect_range "512-byte blocks that $1 keeps" "$(stat -c %b "$1")" 0 8
+}
+
+# watch_use POOL: from now on, fifty times a second at most, until never_over
+watch_use()
+{
+	(
+		used=0
+		trap 'echo "$used" >"$work/used.$1"; exit' TERM
+		while read -r now <"$root/pools/$1/used_bytes"; do
+			[ "$now" -le "$used" ] || used=$now
+			nap 0.02
+		done
+	) &
+	watcher=$!
+}
+
+# never_over POOL: by more than what design/store.md has under Accounts: pages that come
+# back, what one page's compression takes and a page of entries
+never_over()
+{
+	kill "$watcher"
+	wait "$watcher" || true
+	echo "most used: $(<"$work/used.$1") of $(pool "$1" size_bytes)"
+	expect_range "the most used" "$(<"$work/used.$1")" $(($(pool "$1" size_bytes) * 9 / 10)) \
+		$(($(pool "$1" size_bytes) + (32 + 8 + 1) * 4096))
+	rm "$work/used.$1"
+}
+
+# A limit on a device: nothing is written behind it.
+swap_no_larger_than_told()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make 24)
+	pool_mount p 8m off "swap=$disk,swapsize=8m,compress=off"
+	expect swap_size_bytes "$(pool p swap_size_bytes)" $((8 * mib - 4096))
+	echo 0 >"$root/pools/p/admission"
+	mapper_start a "$work/p/a" 8192
+	says "No space left" mapper a pwrite 0 1+8192
+	[ "$(pool p swapped_bytes)" -ge $((7 * mib)) ]
+	cmp -n $((16 * mib)) -i $((8 * mib)):0 "$disks/memory/backing" /dev/zero
+	mapper_stop a
+	empty_pool p
+}
+
+# Below 2 % free it begins, and it goes on to 4 %.
+reclaim_has_hysteresis()
+{
+	trap test_end EXIT
+	local disk at
+	disk=$(disk_make 48)
+	pool_mount p 16m off "swap=$disk,compress=off"
+	mapper_start a "$work/p/a" 8192
+	# 146 pages left: between 81, 2 %, and 163, 4 %
+	mapper a write 0 1+3950
+	expect "swapped above 2 %" "$(pool p pages_swapped_out)" 0
+	for ((at = 3950; at < 4096; at++)); do
+		mapper a write "$at" "$((at + 1))+1"
+		[ "$(pool p pages_swapped_out)" = 0 ] || break
+	done
+	wait_until 20 rests p
+	echo "begins with $((4096 - at)) pages left, ends with $(($(pool p free_bytes) / 4096))"
+	expect_range "pages left when it began" $((4096 - at)) 40 82
+	expect_range "pages left when it ended" $(($(pool p free_bytes) / 4096)) 163 230
 	mapper_stop a
 	empty_pool p
 }
@@ -221,23 +310,60 @@ a_file_on_ext4_serves_as_swap()
 	dmesg | grep "swap.*it is not owned by root: chown root it"
 	chown 0 "$dir/swap"
 	pool_mount p 8m off "swap=$dir/swap,swapsize=24m"
+	mapper_start a "$work/p/a" 6000
+	mapper a write 0 1+6000
+	[ "$(pool p pages_swapped_out)" -ge 4000 ]
+	mapper_stop a
+	rm "$work/p/a"
+	umount "$work/p"
+	keeps_nothing "$dir/swap"
 }
 
-# The oldest compressed pages go to the swap file when they take too much.
+# has_at_most PERCENT: of its size, each file in the store; a round of reclaim may be above
+has_at_most()
+{
+	local file
+	for file in "$root"/pools/p/files/*; do
+		expect_range "store of $(attribute "$file/name")" "$(attribute "$file/store_bytes")" \
+			1 $(($(attribute "$file/size_bytes") * $1 / 100 + 32 * 2048))
+	done
+}
+
+# The oldest compressed pages go to the swap file when they take too much of their VM's.
 ceiling()
 {
 	trap test_end EXIT
-	local disk before
-	disk=$(disk_make 48)
+	local disk
+	disk=$(disk_make 64)
 	pool_mount p 16m off "swap=$disk"
+	expect "compressed_max_bp" "$(pool p compressed_max_bp)" 1000
+	echo 0 >"$root/pools/p/admission"
 	echo 200 >"$root/pools/p/compressed_max_bp"
 	mapper_start a "$work/p/a" 8192
+	mapper_start b "$work/p/b" 4096
 	mapper a write 0 "$soft+8192"
-	# 2 % of 32 MiB; a round of reclaim may be above
-	before=$(attribute "$root"/pools/p/files/*/store_bytes)
-	[ "$before" -le $((32 * mib / 50 + 32 * 2048)) ]
+	mapper b write 0 "$((soft + 10000))+4096"
+	wait_until 20 rests p
+	has_at_most 2
 	[ "$(pool p swapped_bytes)" -ge $((8 * mib)) ]
 	mapper a check 0 "$soft+8192"
+	mapper b check 0 "$((soft + 10000))+4096"
+	mapper_stop a
+	mapper_stop b
+	empty_pool p
+}
+
+# Without a swap file no more is compressed, then.
+ceiling_without_swap()
+{
+	trap test_end EXIT
+	pool_mount p 16m off compress=lz4
+	echo 200 >"$root/pools/p/compressed_max_bp"
+	mapper_start a "$work/p/a" 8192
+	says "No space left" mapper a pwrite 0 "$soft+8192"
+	has_at_most 2
+	[ "$(pool p compressed_bytes)" -ge $((4 * mib)) ]
+	mapper a check 0 "$soft+4096"
 	mapper_stop a
 	empty_pool p
 }
@@ -647,6 +773,54 @@ shared_before_stored()
 	empty_pool p
 }
 
+# available_below KIB: by what the kernel keeps for itself, a little more each time
+available_below()
+{
+	local free part
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	free=$(awk '$1 == "MemFree:" { print $2 }' /proc/meminfo)
+	for ((part = 500; part < 900; part += 10)); do
+		echo $((free * part / 1000)) >/proc/sys/vm/min_free_kbytes
+		[ "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)" -ge "$1" ] || return 0
+	done
+	grep Mem /proc/meminfo
+	return 1
+}
+
+# A host that is short asks the pools; one that is not is given nothing.
+host_asks()
+{
+	trap host_has_asked EXIT
+	min_free=$(attribute /proc/sys/vm/min_free_kbytes)
+	pool_mount p 64m off compress=lz4
+	mapper_start a "$work/p/a" 10000
+	mapper a write 0 "$soft+10000"
+	echo 2 >/proc/sys/vm/drop_caches
+	expect "compressed with a host that has enough" "$(pool p compressed_bytes)" 0
+	# which is a 32nd of the host's memory
+	available_below $(($(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo) / 40))
+	echo 2 >/proc/sys/vm/drop_caches
+	wait_until 20 has_compressed "$mib"
+	echo "$min_free" >/proc/sys/vm/min_free_kbytes
+	echo "$(($(pool p compressed_bytes) / mib)) MiB compressed"
+	mapper a check 0 "$soft+10000"
+	mapper_stop a
+	empty_pool p
+}
+
+host_has_asked()
+{
+	local status=$?
+	echo "$min_free" >/proc/sys/vm/min_free_kbytes
+	test_end "$status"
+}
+
+has_compressed()
+{
+	[ "$(pool p compressed_bytes)" -ge "$1" ]
+}
+
 # The host has next to nothing left: a pool that is not short itself gives some.
 host_is_short()
 {
@@ -686,15 +860,19 @@ available_mib()
 admission()
 {
 	trap test_end EXIT
-	local disk
+	local disk missing
 	disk=$(disk_make 17)
 	pool_mount p 16m off "swap=$disk"
 	expect admission "$(pool p admission)" 1
 	# 16 MiB less 4 % that stay free, and 17 less the header
 	truncate -s 16m "$work/p/a"
 	expect promised_bytes "$(pool p promised_bytes)" $((16 * mib))
+	dmesg -C
+	missing=$((17 * mib - $(pool p admissible_bytes)))
 	says "No space left" truncate_file "$work/p/b" $((17 * mib))
-	dmesg | tail -n 3 | grep -q "pool p: no room for a file of 17 MiB: [0-9]* bytes .* missing"
+	expect "lines" "$(dmesg | wc -l)" 1
+	expect "lines with the bytes" "$(dmesg_lines \
+		"pool p: no room for a file of 17 MiB: $missing bytes .* missing")" 1
 	truncate -s "$(pool p admissible_bytes)" "$work/p/b"
 	expect admissible_bytes "$(pool p admissible_bytes)" 0
 	says "No space left" truncate_file "$work/p/b" $((33 * mib))
@@ -759,10 +937,11 @@ lib_start
 sharing_stop
 for test in lz4_keeps_content zstd_keeps_content lzo_keeps_content \
 	same_filled_pages_take_no_store kept_if_half_a_page swap_keeps_content \
-	batches_out_single_pages_in a_file_on_ext4_serves_as_swap ceiling oldest_go_to_swap \
+	batches_out_single_pages_in a_file_on_ext4_serves_as_swap swap_no_larger_than_told \
+	reclaim_has_hysteresis ceiling ceiling_without_swap oldest_go_to_swap \
 	slow_reads_hold_up_nobody read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
 	writes_fail reads_fail other_content remount_smaller shared_before_stored \
-	admission host_is_short bad_options; do
+	admission host_asks host_is_short bad_options; do
 	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
 	ktap_run "$test" "$test"
 done
