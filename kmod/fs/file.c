@@ -4,7 +4,8 @@
  *
  * DOC: mmap is what guests use; read, write, copy and seek are for snapshots.
  * Only faults wait for memory as long as it takes: write() and fallocate() have a way
- * to say ENOSPC, and they hold the inode's lock; they wait while reclaim gets on.
+ * to say ENOSPC, and they hold the inode's lock; they wait while reclaim gets on, and
+ * fallocate() does not begin if what it lacks is not free.
  * Punching a hole takes no file-wide lock, so that it gets through while everybody
  * else waits.
  */

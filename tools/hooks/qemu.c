@@ -4,9 +4,9 @@
  *
  *	qemu DOMAIN OPERATION STAGE EXTRA	the domain's XML on standard input
  *
- * DOC: With admission on the module refuses the file of such a domain its size.  QEMU
- * says "ftruncate: No space left on device", goes on and dies of SIGBUS, which tells
- * nobody what is missing.  Here it is said before QEMU is there.  Of what libvirt asks only "prepare begin" counts: it comes
+ * DOC: With admission on the module refuses the file of such a domain its size, and to be
+ * mapped.  QEMU says "No space left on device" and ends, which tells nobody what is
+ * missing.  Here it is said before QEMU is there.  Of what libvirt asks only "prepare begin" counts: it comes
  * before each start, restore and incoming migration.
  *
  * It is no lock: of two domains that start at once, and fit one by one, the module
