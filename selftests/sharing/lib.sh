@@ -118,11 +118,11 @@ test_end()
 {
 	local status=${1:-$?} file
 	set +e
-	for file in "$work"/mapper.*.pid; do
+	for file in "$work"/*.pid; do
 		[ ! -e "$file" ] || kill "$(<"$file")" 2>/dev/null
 	done
 	wait
-	rm -f "$work"/mapper.*
+	rm -f "$work"/mapper.* "$work"/*.pid
 	for file in "$work"/*; do
 		[ -d "$file" ] || continue
 		mountpoint -q "$file" || continue
