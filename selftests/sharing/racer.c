@@ -13,9 +13,10 @@
  * not race with anybody: one thread keeps kicking it, by writing a tunable.
  *
  * The race proves nothing unless MIN-MERGED pages were merged meanwhile, a tenth as
- * many parted again by writes, and the workers disturbed three times: on a slow host it goes on until then, and fails
- * after ten times as long.  What this cannot do: find a race that needs two CPUs in
- * the same nanosecond, in a lab whose CPUs take turns (selftests/vm/run --thread-multi).
+ * many parted again by writes, and the workers disturbed three times: on a slow host it
+ * goes on until then, and fails after ten times as long.  What this cannot do: find a
+ * race that needs two CPUs in the same nanosecond, in a lab whose CPUs take turns
+ * (selftests/vm/run --thread-multi).
  */
 #define _GNU_SOURCE
 #include <errno.h>

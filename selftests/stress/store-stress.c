@@ -880,8 +880,8 @@ int main(int argc, char **argv)
 	seconds = now() - start;
 	sum = count_cycles(from, cycles);
 	printf("%lu cycles (%lu merge, %lu compression, %lu swap, %lu punch, %lu cut) in %.1f s, %.0f a second\n",
-	       sum, cycles[MERGE], cycles[COMPRESS], cycles[SWAP], cycles[PUNCH], cycles[CUT], seconds,
-	       sum / seconds);
+	       sum, cycles[MERGE], cycles[COMPRESS], cycles[SWAP], cycles[PUNCH], cycles[CUT],
+	       seconds, sum / seconds);
 	printf("%lu and %lu steps of owners, %lu looks, %lu changes, %lu remounts; refused %lu reads and writes, %lu cuts; %lu one word, %lu zero, %lu times stuck\n",
 	       steps[0], steps[1], looked, steps[CHANGER], remounts, refused_io, refused_cuts,
 	       pool_number(directory, "pages_same_filled"),
