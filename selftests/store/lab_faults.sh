@@ -70,6 +70,16 @@ each_of_a_mount()
 	"$work/fail-nth" remount "$work/p" "size=9m,name=p,sharing=pool,swap=$disk"
 }
 
+# the end of each: no page lost, no memory kept
+nothing_lost_or_kept()
+{
+	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	rm "$work/p/a"
+	expect used_bytes "$(pool p used_bytes)" 0
+	expect swap_free_bytes "$(pool p swap_free_bytes)" "$(pool p swap_size_bytes)"
+}
+
 each_of_a_touch()
 {
 	trap test_end EXIT
@@ -82,11 +92,7 @@ each_of_a_touch()
 	"$work/fail-nth" read "$work/p/a" 6000
 	"$work/fail-nth" write "$work/p/a" 6000
 	mapper a check 0 1+3000 "$soft+3000"
-	expect pages_lost "$(pool p pages_lost)" 0
-	mapper_stop a
-	rm "$work/p/a"
-	expect used_bytes "$(pool p used_bytes)" 0
-	expect swap_free_bytes "$(pool p swap_free_bytes)" "$(pool p swap_size_bytes)"
+	nothing_lost_or_kept
 }
 
 # The first of the reclaim thread's allocations from now on fails, then the second, and
@@ -105,11 +111,7 @@ each_of_reclaim()
 		wait_until 20 reclaim_has_failed
 	done
 	mapper a check 0 1+3000 "$soft+3000"
-	expect pages_lost "$(pool p pages_lost)" 0
-	mapper_stop a
-	rm "$work/p/a"
-	expect used_bytes "$(pool p used_bytes)" 0
-	expect swap_free_bytes "$(pool p swap_free_bytes)" "$(pool p swap_size_bytes)"
+	nothing_lost_or_kept
 }
 
 # The same pages again, half of which compress, bring others to the store.
@@ -146,11 +148,7 @@ some_of_reclaim()
 		echo -1 >"$debug/$kind/times"
 	done
 	mapper a check 0 901+3000 "$((soft + 90))+3000"
-	expect pages_lost "$(pool p pages_lost)" 0
-	mapper_stop a
-	rm "$work/p/a"
-	expect used_bytes "$(pool p used_bytes)" 0
-	expect swap_free_bytes "$(pool p swap_free_bytes)" "$(pool p swap_size_bytes)"
+	nothing_lost_or_kept
 }
 
 ktap_suite "store, allocations failing"

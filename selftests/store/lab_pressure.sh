@@ -260,6 +260,18 @@ targets_differ()
 		[ "$(get b target_bytes)" -lt "$(get d target_bytes)" ]
 }
 
+# a, whose target is next to nothing while b has a use for it, and b
+poor_and_rich()
+{
+	quick
+	load_start a --soft 0
+	load_start b --soft 0
+	wait_until 5 vm_shown a
+	wait_until 5 vm_shown b
+	set_ a shares 1
+	set_ b shares 1000000
+}
+
 # In state low, made to last by a slow disk: a waits though there is room, b does not.
 above_target_waits()
 {
@@ -272,13 +284,7 @@ above_target_waits()
 	knob policy/soft_bp 4500
 	knob policy/hard_bp 4000
 	knob policy/low_bp 3500
-	quick
-	load_start a --soft 0
-	load_start b --soft 0
-	wait_until 5 vm_shown a
-	wait_until 5 vm_shown b
-	set_ a shares 1
-	set_ b shares 1000000
+	poor_and_rich
 	vm a touch 50
 	pass 1 a
 	wait_until 10 is_above a
@@ -380,13 +386,7 @@ soft_waits_for_balloons()
 	pool_mount $((2 * used)) "compress=off,swap=$disk"
 	knob policy/mode enforce
 	knob policy/soft_wait_ms "$wait_ms"
-	quick
-	load_start a --soft 0
-	load_start b --soft 0
-	wait_until 5 vm_shown a
-	wait_until 5 vm_shown b
-	set_ a shares 1
-	set_ b shares 1000000
+	poor_and_rich
 	vm b touch 30
 	pass 1 b
 	soft_takes_after none
