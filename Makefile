@@ -9,6 +9,7 @@
 #   make tools           the programs beside it, to .build/tools
 #   make demo            guests under a lab host, sharing memory, in a table
 #   make check           lint, unit and tool tests, lab tests on both Debian kernels; tests of the lab
+#   make check-all       the same, with what does not depend on the kernel on both, too
 #   make check-tools     the tests of tools/
 #   make check-debug     the lab tests on a kernel with KASAN, lockdep, kmemleak
 #   make bench           the numbers, against KSM and tmpfs, as table and CSV
@@ -37,7 +38,7 @@ SOURCES := Kbuild kmod include
 BALLOON_BUILD = $(CURDIR)/.build/balloon-$(KVER)
 TEST_BUILD = $(CURDIR)/.build/tests-$(KVER)
 
-.PHONY: all modules balloon test-modules tools clean install demo check check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-dkms check-pressure fig2 fig7 fig8 lint unit packages
+.PHONY: all modules balloon test-modules tools clean install demo check check-all check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-dkms check-pressure fig2 fig7 fig8 lint unit packages
 all: modules balloon
 
 # $(call kbuild,TREE OF LINKS,SOURCES,WHERE ITS KBUILD IS)
@@ -85,6 +86,8 @@ check-tools:
 demo: packages
 	@selftests/demo/run
 check: packages
+	@selftests/run --short lint unit tools runner lab:6.1 lab:6.12
+check-all: packages
 	@selftests/run lint unit tools runner lab:6.1 lab:6.12
 check-debug: packages
 	@selftests/vm/debug-kernel >/dev/null

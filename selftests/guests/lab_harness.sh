@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck disable=SC2317	# ktap_run calls the test functions
+# Whatever the host's kernel: 6.1
 #
 # The guests that other tests rely on: they boot, they check their memory, and
 # they would notice if it were wrong.  Anonymous memory, ballast not loaded.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck disable=SC2317	# ktap_run calls the functions
+# Whatever the host's kernel: 6.12
 #
 # A Linux guest with more memory than its pool: all it has is right, throughout; and
 # while a page of one of its tasks is read from a slow disk, its other tasks go on

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# Whatever the host's kernel: 6.1
 #
 # The engine: from real VMs to targets.  The arithmetic has unit tests; here it
 # is whether the right numbers go in and come out, and what follows when.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck disable=SC2016,SC2317	# ktap_run calls the functions; conditions are evaluated
+# Whatever the host's kernel: 6.1
 #
 # ballastd with the real module, real guests and their balloon driver, by QMP.
 #

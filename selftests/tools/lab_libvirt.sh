@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck disable=SC2016,SC2317	# ktap_run calls the functions; conditions are evaluated
+# Whatever the host's kernel: 6.12
 #
 # ballastd and ballastctl with the real module, a real libvirtd and a real guest
 # whose memory lies on ballastfs.

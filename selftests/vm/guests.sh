@@ -183,7 +183,7 @@ guest_start()
 		-chardev "socket,id=hmp,path=$dir/hmp,server=on,wait=off" -mon chardev=hmp,mode=readline \
 		-chardev "socket,id=qmp,path=$dir/qmp,server=on,wait=off" -mon chardev=qmp,mode=control \
 		-kernel "${boot[0]}" -initrd "${boot[1]}" \
-		-append "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable random.trust_cpu=on pci=noearly \
+		-append "console=ttyS0 quiet panic=-1 norandmaps mitigations=off no_timer_check tsc=reliable random.trust_cpu=on pci=noearly \
 cryptomgr.notests ballast.name=$name${workload:+ ballast.workload=$workload}\
 ${modules:+ ballast.modules=${modules#,}}$append_own $append" \
 		"${extra[@]}" </dev/null >"$dir/qemu.out" 2>"$dir/qemu.err" 3>&- 4>&- &
