@@ -246,7 +246,7 @@ static void end_accessed(struct kvm *kvm, struct ballast_samples *set)
 
 	for (i = 0; i < set->count; i++) {
 		if (mn->ops->test_young(mn, kvm->mm, set->sample[i].hva))
-			atomic_inc(&set->touched);
+			count_touched(set, i);
 		cond_resched();
 	}
 }

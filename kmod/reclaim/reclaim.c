@@ -25,6 +25,7 @@
 
 #define STUCK_WAIT	msecs_to_jiffies(200)
 #define TO_LIMIT_WAIT	(30 * HZ)
+#define TO_LIMIT_STUCK	15U	/* times stuck without a page in between: three seconds */
 
 static long pages_left(struct ballast_pool *pool)
 {
@@ -257,20 +258,24 @@ void ballast_reclaim_forget_thresholds(struct ballast_pool *pool)
 int ballast_reclaim_to_limit(struct ballast_pool *pool)
 {
 	struct ballast_reclaim *reclaim = pool->reclaim;
-	unsigned int seen;
+	unsigned int seen, last;
 	long left = 1, over;
 
 	if (!reclaim)
 		return -EBUSY;
 	seen = READ_ONCE(reclaim->stuck_times);
-	/* as long as it gets on */
-	while ((over = -pages_left(pool)) > 0 && left > 0 &&
-	       READ_ONCE(reclaim->stuck_times) == seen) {
+	/* as long as it gets on; what it finds may all be in use for a moment */
+	while ((over = -pages_left(pool)) > 0 && left > 0) {
+		last = READ_ONCE(reclaim->stuck_times);
+		if (last - seen >= TO_LIMIT_STUCK)
+			break;
 		kick(pool);
 		left = wait_event_interruptible_timeout(reclaim->progress,
 							-pages_left(pool) < over ||
-							READ_ONCE(reclaim->stuck_times) != seen,
+							READ_ONCE(reclaim->stuck_times) != last,
 							TO_LIMIT_WAIT);
+		if (-pages_left(pool) < over)
+			seen = READ_ONCE(reclaim->stuck_times);
 	}
 	if (over <= 0)
 		return 0;

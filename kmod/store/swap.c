@@ -93,6 +93,28 @@ static bool is_frozen(struct file *file)
 	return false;
 }
 
+/* The directory of a file that is not there yet: where creating one would wait. */
+static int check_directory(const char *path, const char **why)
+{
+	char *name = kstrdup(path, GFP_KERNEL);
+	struct path dir;
+	int err;
+
+	if (!name)
+		return refuse(why, -ENOMEM, "no memory");
+	*strrchr(name, '/') = 0;
+	err = kern_path(*name ? name : "/", LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &dir);
+	kfree(name);
+	if (err)
+		return refuse(why, err, "there is no such directory");
+	if (sb_start_write_trylock(dir.dentry->d_sb))
+		sb_end_write(dir.dentry->d_sb);
+	else
+		err = refuse(why, -EBUSY, "its filesystem is frozen");
+	path_put(&dir);
+	return err;
+}
+
 /* With which flags to open it: a device for ourselves, a new file as a new one. */
 static int find_flags(const char *path, u64 limit_bytes, int *flags, const char **why)
 {
@@ -108,7 +130,7 @@ static int find_flags(const char *path, u64 limit_bytes, int *flags, const char 
 		return refuse(why, err, "there is no such file, and no size to create it with");
 	if (err == -ENOENT) {
 		*flags |= O_CREAT | O_EXCL;
-		return 0;
+		return check_directory(path, why);
 	}
 	if (err)
 		return refuse(why, err, "the path cannot be followed");

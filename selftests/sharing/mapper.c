@@ -195,7 +195,7 @@ static void pin(unsigned long first, unsigned long count)
 		close(pin_pipe[0]);
 		close(pin_pipe[1]);
 	}
-	if (pipe(pin_pipe))
+	if (pipe(pin_pipe) || fcntl(pin_pipe[1], F_SETPIPE_SZ, (int)iov.iov_len) < 0)
 		die("pipe");
 	if (vmsplice(pin_pipe[1], &iov, 1, SPLICE_F_NONBLOCK) != (ssize_t)iov.iov_len)
 		reply("bad vmsplice: %s", strerror(errno));

@@ -453,6 +453,84 @@ idle_pay_for_one_that_runs_wild()
 	nothing_stays
 }
 
+# ---- what was just used
+
+# shrink_by PAGES: what is taken until then, and what is missing to soft, is anybody's
+shrink_by()
+{
+	mount -o "remount,size=$((($(pool used_bytes) - $1 * 4096) / 1024))k" "$work/p"
+}
+
+# sampled METHOD: all that a uses, by then
+sampled()
+{
+	[ "$1" != off ] || return 0
+	knob sampling/method "$1"
+	wait_until 60 periods_begun a 12
+	knob sampling/method off
+	wait_until 10 knows_nothing a
+}
+
+# hot_taken METHOD: how many pages come back of what a uses all the time, a tenth of its
+# list, when some of its memory is taken: three times, for that is a lot's.
+hot_taken()
+{
+	local disk pages
+	disk=$(disk_make $((4 * memory)))
+	pool_mount $((2 * used)) "compress=off,swap=$disk"
+	quick
+	knob sampling/pages_per_period 1000
+	knob sampling/method off
+	load_start a --soft 0
+	wait_until 5 vm_shown a
+	vm a touch 100
+	pass 1 a
+	pages=$(($(pool used_bytes) / 4096))
+	vm a touch 1
+	pass 1 a
+	# a page is spared for having come, too: once each
+	while [ "$(pool reclaim_spared)" -lt $((pages * 9 / 10)) ]; do
+		shrink_by 8
+	done
+	vm a touch 5
+	taken=0
+	back=0
+	for _ in 1 2 3; do
+		mount -o "remount,size=$((2 * used))m" "$work/p"
+		pass 2 a
+		sampled "$1"
+		taken=$((taken - $(pool pages_swapped_out)))
+		back=$((back - $(pool pages_swapped_in)))
+		shrink_by $((pages / 32))
+		pass 2 a
+		taken=$((taken + $(pool pages_swapped_out)))
+		back=$((back + $(pool pages_swapped_in)))
+	done
+	vm a touch 100
+	pass 1 a
+	all_right a
+	nothing_stays
+	umount "$work/p"
+	disk_remove
+	knobs_restore
+}
+
+# Pages that sampling saw touched since reclaim last passed are not taken.
+what_was_sampled_is_spared()
+{
+	trap test_end EXIT
+	local taken back without method
+	hot_taken off
+	without=$back
+	say "without sampling $without of $taken pages taken come back at once"
+	[ "$without" -ge 10 ]
+	for method in fault accessed; do
+		hot_taken "$method"
+		say "with it, by $method, $back of $taken"
+		[ $((back * 2)) -lt "$without" ]
+	done
+}
+
 # ---- balloons
 
 # obey: what ballastd and the guest do: the balloon is what was asked for, to the page
@@ -585,7 +663,8 @@ shrunk_while_they_run()
 	# shellcheck disable=SC2086	# a list of names
 	pass 0 $names
 	for size in 2 4 2; do
-		mount -o "remount,size=$((size * used))m" "$work/p"
+		mount -o "remount,size=$((size * used))m" "$work/p" ||
+			{ report; dmesg | grep 'ballast: pool' | tail; return 1; }
 		expect size_bytes "$(pool size_bytes)" $((size * used * mib))
 		within_size
 		# shellcheck disable=SC2086	# a list of names
@@ -659,6 +738,92 @@ has_write_errors()
 	[ "$(pool swap_write_errors)" -gt 0 ]
 }
 
+# Who can never have enough, and is the one to be killed: again and again.
+eats_the_hosts_memory()
+{
+	while :; do
+		(
+			echo 1000 >/proc/self/oom_score_adj
+			exec python3 -c "
+have = []
+while True:
+    have.append(b'x' * (8 << 20))"
+		) 2>/dev/null || true
+	done
+}
+
+# processes_killed: for want of memory, since the host began.  Without a program: it would
+# have to be read from disk again, as all else.
+processes_killed()
+{
+	local event times
+	while read -r event times; do
+		[ "$event" != oom_kill ] || echo "$times"
+	done </proc/vmstat
+}
+
+# a wait for the kernel, which tries long before it kills
+until_killed()
+{
+	local limit=$((SECONDS + 400))
+	while [ "$(processes_killed)" -lt "$1" ]; do
+		[ "$SECONDS" -lt "$limit" ] || { echo "nobody was killed"; return 1; }
+		nap 1
+	done
+}
+
+# The pool is full, its disk slow, and the host has no memory left, all at once.
+host_out_of_memory()
+{
+	trap hog_ended EXIT
+	local disk killed begin
+	killed=$(processes_killed)
+	disk=$(disk_failing $((4 * memory)))
+	pool_mount $((2 * used)) "compress=lz4,swap=$disk"
+	four --soft 4
+	all write 4
+	all touch 100
+	# shellcheck disable=SC2086	# a list of names
+	pass 1 $names
+	disk_slow 20 50
+	dmesg -C
+	eats_the_hosts_memory &
+	hog=$!
+	begin=$SECONDS
+	until_killed $((killed + 1))
+	# shellcheck disable=SC2086	# a list of names
+	pass 1 $names
+	until_killed $((killed + 2))
+	# shellcheck disable=SC2086	# a list of names
+	pass 1 $names
+	hog_ends
+	killed=$(($(processes_killed) - killed))
+	say "$killed hogs killed in $((SECONDS - begin)) s, $(pool pages_swapped_out) pages swapped out," \
+		"$(pool pages_swapped_in) in"
+	expect "of them those to be killed" \
+		"$(dmesg_lines "Out of memory: Killed process [0-9]* (python3)")" "$killed"
+	within_size
+	disk_fails nothing
+	gap_max_ms=$((gap_max_ms * 4))
+	# shellcheck disable=SC2086	# a list of names
+	all_right $names
+	nothing_stays
+}
+
+hog_ends()
+{
+	kill -KILL "$hog" 2>/dev/null || true
+	pkill -KILL -x python3 || true
+	wait "$hog" 2>/dev/null || true
+}
+
+hog_ended()
+{
+	local status=$?
+	hog_ends
+	test_end "$status"
+}
+
 # ---- a page that waits for the disk
 
 # slow_vm: VM a with more memory than its pool, and a swap disk that takes
@@ -713,7 +878,7 @@ ktap_suite "pressure"
 tests="twice_the_memory soft_waits_for_balloons above_target_waits lost_page_is_one_vms swap_file_full mmap_lock_is_not_held"
 [ "${BALLAST_PRESSURE:-}" != all ] && [ "$only" = "  " ] ||
 	tests+=" above_target_pays idle_pay_for_one_that_runs_wild balloons_save_swapping
-		shrunk_while_they_run disk_that_fails"
+		shrunk_while_they_run disk_that_fails what_was_sampled_is_spared host_out_of_memory"
 # races there, beside the shorter ones
 [ "$slow" = 1 ] || [[ $tests == *disk_that_fails* ]] || tests+=" shrunk_while_they_run disk_that_fails"
 for test in $tests; do

@@ -614,6 +614,52 @@ writes_fail()
 	empty_pool p
 }
 
+# Its filesystem is frozen: nothing is written, nobody waits for it who need not, what
+# is there can be read.
+frozen_filesystem()
+{
+	trap thawed_at_end EXIT
+	local stored
+	frozen=$(fs_make 96)
+	pool_mount p 16m off "swap=$frozen/swap,swapsize=40m,compress=off"
+	mapper_start a "$work/p/a" 8192
+	mapper a write 0 1+6000
+	wait_until 20 rests p
+	stored=$(pool p swapped_bytes)
+	truncate -s 8M "$frozen/other"
+	chmod 600 "$frozen/other"
+	fsfreeze -f "$frozen"
+	dmesg -C
+	# one that is there, and one that would have to be made
+	says "busy\|already mounted" pool_mount q 8m off "swap=$frozen/other"
+	says "busy\|already mounted" pool_mount q 8m off "swap=$frozen/new,swapsize=8m"
+	expect "lines in the log" "$(dmesg_lines "swap.*its filesystem is frozen")" 2
+	says "No space left" mapper a pwrite 6000 6001+1000
+	wait_until 20 has_write_errors p
+	expect_range "swapped while it was frozen" "$(pool p swapped_bytes)" 1 "$stored"
+	mapper a pread 0 1+6000
+	expect pages_lost "$(pool p pages_lost)" 0
+	fsfreeze -u "$frozen"
+	# it is tried again ten seconds after an error
+	wait_until 30 mapper a pwrite 6000 6001+1000 >"$work/said"
+	mapper a check 0 1+7000
+	[ "$(pool p swapped_bytes)" -gt "$stored" ]
+	mapper_stop a
+	empty_pool p
+	fsfreeze -f "$frozen"
+	umount "$work/p"
+	dmesg | grep "swap file .*: content not discarded"
+	expect_range "blocks that are left" "$(stat -c %b "$frozen/swap")" 1 $((40 * 2048 + 64))
+	fsfreeze -u "$frozen"
+}
+
+thawed_at_end()
+{
+	local status=$?
+	fsfreeze -u "$frozen" 2>/dev/null || true
+	test_end "$status"
+}
+
 is_stuck()
 {
 	[ "$(pool "$1" reclaim_stuck)" -gt 0 ]
@@ -738,6 +784,34 @@ remount_smaller()
 	expect "size_bytes" "$(pool p size_bytes)" $((least * 1024))
 	dmesg | tail -n 5 | grep "size=: 4096 KiB asked, $(($(pool p used_bytes) / 1024)) KiB in use"
 	mapper a check 0 1+5000
+	mapper_stop a
+	empty_pool p
+}
+
+# All that could be taken is in use for a moment: who makes the pool smaller waits.
+in_use_for_a_moment()
+{
+	trap test_end EXIT
+	local remount
+	pool_mount p 4m off compress=lz4
+	mapper_start a "$work/p/a" 240
+	mapper a write 0 "$soft+240"
+	mapper a pin 0 240
+	mount -o remount,size=640k "$work/p" &
+	remount=$!
+	wait_until 10 is_stuck p
+	mapper a unpin "$soft+240"
+	wait "$remount"
+	expect size_bytes "$(pool p size_bytes)" $((640 * 1024))
+	expect_range used_bytes "$(pool p used_bytes)" 1 $((640 * 1024))
+	mapper a check 0 "$soft+240"
+	# but not for ever
+	mount -o remount,size=4m "$work/p"
+	mapper a check 0 "$soft+240"
+	mapper a pin 0 240
+	says "busy" mount -o remount,size=640k "$work/p"
+	expect size_bytes "$(pool p size_bytes)" $((4 * mib))
+	mapper a unpin "$soft+240"
 	mapper_stop a
 	empty_pool p
 }
@@ -947,8 +1021,8 @@ for test in lz4_keeps_content zstd_keeps_content lzo_keeps_content \
 	batches_out_single_pages_in a_file_on_ext4_serves_as_swap swap_no_larger_than_told \
 	reclaim_has_hysteresis ceiling ceiling_without_swap oldest_go_to_swap \
 	slow_reads_hold_up_nobody read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
-	writes_fail reads_fail other_content remount_smaller shared_before_stored \
-	admission host_asks host_is_short bad_options; do
+	writes_fail frozen_filesystem reads_fail other_content remount_smaller in_use_for_a_moment \
+	shared_before_stored admission host_asks host_is_short bad_options; do
 	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
 	ktap_run "$test" "$test"
 done
