@@ -872,10 +872,8 @@ test_fairness()
 # The thread's time on a CPU, in ms; its context switches
 scanner()
 {
-	local comm
 	if [ -z "${scanner_pid:-}" ] || [ ! -d "/proc/$scanner_pid" ]; then
-		comm=$(grep -lx ballast_share /proc/[0-9]*/comm 2>/dev/null)
-		scanner_pid=${comm//[!0-9]/}
+		scanner_pid=$(pgrep -x ballast_share)
 	fi
 	case $1 in
 	cpu) read -r ns _ <"/proc/$scanner_pid/schedstat"; echo $((ns / 1000000)) ;;

@@ -119,8 +119,8 @@ test_kicks()
 {
 	local scanner
 	trap kicks_end EXIT
-	scanner=$(grep -lx ballast_share /proc/[0-9]*/comm)
-	probe_slow ktime_get "common_pid == ${scanner//[!0-9]/}"
+	scanner=$(pgrep -x ballast_share)
+	probe_slow ktime_get "common_pid == $scanner"
 	pool_mount r 16m pool
 	head -c 4096 /dev/urandom >"$work/r/file"
 	flat_out
