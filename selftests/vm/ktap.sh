@@ -10,7 +10,7 @@
 #   ktap_skip NAME [REASON]
 #   ktap_run NAME FUNCTION...    run FUNCTION in a subshell under "set -e": pass
 #                                if it returns 0, skip if 4; its output is shown
-#                                when it fails
+#                                when it fails; ten seconds and more are said after it
 #   skip REASON                  in such a function: leave it as skipped
 #   lacks REASON                 the same where it is not the lab, which has what it is
 #                                about on each of its kernels: there it is a failure
@@ -96,7 +96,7 @@ ktap_failed_at()
 
 ktap_run()
 {
-	local name=$1 log status reason
+	local name=$1 log status reason took_s=$SECONDS
 	shift
 	# Inside "if", "!", "&&" and "||" bash ignores errexit, in subshells
 	# too: a test run there could only pass.
@@ -128,6 +128,8 @@ ktap_run()
 		[ -n "${KTAP_VERBOSE:-}" ] || awk '{ print "# " $0 }' "$log"
 		ktap_fail "$name" "(status $status)$(tail -n 1 "$ktap_where")" ;;
 	esac
+	took_s=$((SECONDS - took_s))
+	[ "$took_s" -lt 10 ] || echo "# $took_s s: $name"
 	rm -f "$log" "$ktap_where"
 }
 
