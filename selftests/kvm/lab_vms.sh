@@ -186,18 +186,25 @@ references_are()
 	[ "$(references)" = "$1" ]
 }
 
-# come_and_go OPTION COUNT EACH: so many VMs, one after the other, each EACH-th of
-# which lives through a period.  All that was adopted is let go.
+# come_and_go OPTION COUNT EACH: so many VMs, in four queues, each EACH-th of a
+# queue living through a period.  All that was adopted is let go.
 come_and_go()
 {
-	local option=$1 count=$2 before held generation adopted
+	local option=$1 count=$2 before held generation adopted queue queues=()
 	before=$(kvm_vms)
 	held=$(references)
 	generation=$(knob vms_generation)
 	knob sampling/period_ms 500
 	probe_count ballast:ballast_tap_watch
-	expect cycles "$("$work/minivm" --memory 8 "$option" "$count" \
-		--live-every "$3" --live-ms 1200)" "cycles $count"
+	for queue in 1 2 3 4; do
+		"$work/minivm" --memory 8 "$option" $((count / 4)) \
+			--live-every "$3" --live-ms 1200 >"$work/queue$queue" &
+		queues+=($!)
+	done
+	for queue in 1 2 3 4; do
+		wait "${queues[queue - 1]}"
+		expect cycles "$(<"$work/queue$queue")" "cycles $((count / 4))"
+	done
 	adopted=$(probe_calls)
 	wait_until 5 kvm_vms_are "$before"
 	wait_until 5 references_are "$held" ||
@@ -206,7 +213,7 @@ come_and_go()
 	generation=$(($(knob vms_generation) - generation))
 	echo "$adopted of $count adopted, $generation steps of the generation"
 	expect_range adopted "$adopted" $((count * 9 / 10)) "$count"
-	[ "$generation" -ge $((2 * count / $3)) ]
+	[ "$generation" -ge $((2 * 4 * (count / 4 / $3))) ]
 }
 
 counting_ends()
@@ -221,7 +228,7 @@ thousand_cycles()
 	trap counting_ends EXIT
 	local cycles=1000
 	[ -z "${BALLAST_LAB_DEBUG:-}" ] || cycles=200
-	come_and_go --cycles "$cycles" 100
+	come_and_go --cycles "$cycles" 50
 }
 
 # A process for each: what knows of it has its address space to let go too.
@@ -232,7 +239,7 @@ processes_come_and_go()
 	[ -z "${BALLAST_LAB_DEBUG:-}" ] || processes=40
 	[ -w /sys/kernel/slab/mm_struct/shrink ] || skip "address spaces cannot be counted"
 	mms=$(mm_structs)
-	come_and_go --processes "$processes" 20
+	come_and_go --processes "$processes" 10
 	# one kept of ten would be ten; the processes of a pipe come and go
 	wait_until 10 no_mm_structs_beyond $((mms + 3)) ||
 		{ echo "mm_struct: $mms before, $(mm_structs) now"; return 1; }
