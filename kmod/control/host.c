@@ -28,11 +28,15 @@ BYTES(limit_bytes, ballast_policy_tunables.host_limit_pages)
 static ssize_t store_host_limit_bytes(struct kobject *kobj, struct kobj_attribute *attr,
 				      const char *buf, size_t count)
 {
-	ssize_t stored = ballast_store_pages(buf, count,
-					     &ballast_policy_tunables.host_limit_pages);
+	u64 pages;
+	ssize_t stored = ballast_store_pages(buf, count, &pages);
 
-	if (stored > 0)
-		ballast_engine_kick();
+	if (stored < 0)
+		return stored;
+	if (!pages && !sysfs_streq(buf, "0"))	/* 0 would be no limit */
+		return -EINVAL;
+	WRITE_ONCE(ballast_policy_tunables.host_limit_pages, pages);
+	ballast_engine_kick();
 	return stored;
 }
 BALLAST_ATTR_RW(host, limit_bytes);

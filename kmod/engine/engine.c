@@ -17,6 +17,7 @@
 
 #include "../kvm/sample.h"
 #include "../kvm/tap.h"
+#include "../kvm/vendor.h"
 #include "engine.h"
 
 #define TICK_MAX_MS	1000U
@@ -136,7 +137,7 @@ static bool is_idle(void)
 {
 	/* looked at without locks: who changes these kicks us */
 	return list_empty(&ballast_vms) && list_empty(&ballast_pools) &&
-	       ballast_tap_is_open();
+	       ballast_tap_is_open() && !ballast_vendor_is_held();
 }
 
 /* No page of any VM is watched any more; its mappings become large again. */

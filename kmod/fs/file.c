@@ -54,23 +54,27 @@ static int mmap_file(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* A copy of a stored page, which stays where it is: a reader's copy is its own. */
-static struct page *copy_stored(struct ballast_slot *slot)
+/*
+ * A copy of a stored page, which stays where it is: a reader's copy is its own.
+ * ERR_PTR: -EAGAIN, a page for it is needed.
+ */
+static struct page *copy_stored(struct ballast_slot *slot, struct page **copy)
 {
-	struct page *copy = alloc_page(GFP_KERNEL);
+	struct page *page;
 	int err;
 
-	if (!copy)
-		return ERR_PTR(-ENOMEM);
-	err = ballast_store_copy(slot, copy);
-	if (!err)
-		return copy;
-	__free_page(copy);
-	return ERR_PTR(err == -EAGAIN ? -ENOMEM : -EIO);
+	if (!*copy)
+		return ERR_PTR(-EAGAIN);
+	err = ballast_store_copy(slot, *copy);
+	if (err)
+		return ERR_PTR(err == -EAGAIN ? -ENOMEM : -EIO);
+	page = *copy;
+	*copy = NULL;
+	return page;
 }
 
-/* A reference to what is at @pgoff; NULL for a hole, or an ERR_PTR. */
-static struct page *get_content(struct ballast_map *map, pgoff_t pgoff)
+static struct page *try_get_content(struct ballast_map *map, pgoff_t pgoff,
+				    struct page **copy)
 {
 	struct ballast_block *block;
 	struct ballast_slot slot;
@@ -88,11 +92,31 @@ static struct page *get_content(struct ballast_map *map, pgoff_t pgoff)
 		frame = ballast_word_frame(word);
 		get_page(frame);
 	} else if (ballast_word_is_stored(word)) {
-		frame = copy_stored(&slot);
+		frame = copy_stored(&slot, copy);
 	}
 	ballast_slot_unlock(&slot);
 leave:
 	ballast_map_leave(srcu);
+	return frame;
+}
+
+/*
+ * A reference to what is at @pgoff; NULL for a hole, or an ERR_PTR.  Nobody asks for
+ * memory with the slot locked: the reclaim thread may wait for that.
+ */
+static struct page *get_content(struct ballast_map *map, pgoff_t pgoff)
+{
+	struct page *copy = NULL, *frame;
+
+	frame = try_get_content(map, pgoff, &copy);
+	if (frame != ERR_PTR(-EAGAIN))
+		return frame;
+	copy = alloc_page(GFP_KERNEL);
+	if (!copy)
+		return ERR_PTR(-ENOMEM);
+	frame = try_get_content(map, pgoff, &copy);
+	if (copy)
+		__free_page(copy);
 	return frame;
 }
 
@@ -163,10 +187,11 @@ static ssize_t read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 /*
  * Make the slot private: it is locked.  NULL: a spare frame is needed.  ERR_PTR:
- * its content is lost.
+ * its content is lost.  @use: what the spare is of; what was to be loaded may have been
+ * punched meanwhile.
  */
 static struct page *make_private(struct ballast_slot *slot, unsigned long word,
-				 struct page **spare)
+				 struct page **spare, enum ballast_frame_use use)
 {
 	struct page *frame;
 
@@ -190,6 +215,8 @@ static struct page *make_private(struct ballast_slot *slot, unsigned long word,
 		frame = *spare;
 		if (!frame)
 			return NULL;
+		if (use != BALLAST_FRAME_ZEROED)
+			clear_highpage(frame);
 		*spare = NULL;
 		ballast_slot_fill(slot, frame);
 		return frame;
@@ -209,6 +236,7 @@ static enum ballast_frame_use use_of(struct ballast_slot *slot)
  */
 static struct page *try_get_private(struct ballast_map *map, pgoff_t pgoff)
 {
+	enum ballast_frame_use use = BALLAST_FRAME_ZEROED;
 	struct page *frame, *spare = NULL;
 	struct ballast_block *block;
 	struct ballast_slot slot;
@@ -226,13 +254,14 @@ static struct page *try_get_private(struct ballast_map *map, pgoff_t pgoff)
 	needed = ballast_word_state(ballast_slot_peek(&slot)) != BALLAST_PRIVATE;
 	do {
 		if (needed && !spare) {
-			spare = ballast_frame_alloc(map->pool, use_of(&slot));
+			use = use_of(&slot);
+			spare = ballast_frame_alloc(map->pool, use);
 			no_spare = PTR_ERR_OR_ZERO(spare);
 			if (no_spare)
 				spare = NULL;
 		}
 		word = ballast_slot_lock(&slot);
-		frame = make_private(&slot, word, &spare);
+		frame = make_private(&slot, word, &spare, use);
 		if (!IS_ERR_OR_NULL(frame))
 			get_page(frame);
 		ballast_slot_unlock(&slot);

@@ -6,7 +6,8 @@
  * runs in the vCPU's thread with preemption off: it looks the VM up, marks a
  * sampled page as touched (ESX paper, section 5.3), and goes.  A VM that is not
  * known is put, with a reference, into one of a few slots, for the engine to
- * adopt; if the slot is taken, the VM's next fault tries again.
+ * adopt; if the slot is taken, or no reference may be taken yet (vendor.c), the VM's
+ * next fault tries again.
  *
  * A slot's states: free -> (by cmpxchg) filling -> full -> (by the engine)
  * free.  The table of known VMs is written under ballast_vms_lock and read
@@ -18,6 +19,7 @@
 
 #include "sample.h"
 #include "tap.h"
+#include "vendor.h"
 
 #define TABLE_BITS	12
 #define NEWCOMERS_BITS	5
@@ -49,6 +51,11 @@ static void announce(struct kvm *kvm)
 {
 	struct newcomer *n = &newcomers[hash_ptr(kvm, NEWCOMERS_BITS)];
 
+	if (!ballast_vendor_is_held()) {
+		if (ballast_vendor_want())
+			kick_engine();
+		return;
+	}
 	if (atomic_read(&n->state) != FREE ||
 	    atomic_cmpxchg(&n->state, FREE, FILLING) != FREE)
 		return;
@@ -102,6 +109,17 @@ bool ballast_tap_newcomer(struct ballast_newcomer *newcomer)
 		atomic_set_release(&n->state, FREE);
 		return true;
 	}
+	return false;
+}
+
+/* ballast_tap_has_newcomer() - ballast_tap_newcomer() would find one */
+bool ballast_tap_has_newcomer(void)
+{
+	struct newcomer *n;
+
+	for (n = newcomers; n < newcomers + ARRAY_SIZE(newcomers); n++)
+		if (atomic_read(&n->state) == FULL)
+			return true;
 	return false;
 }
 

@@ -7,7 +7,8 @@
  * kept by mm: one record, however many struct kvm its process has.
  *
  * References: a record holds the mm by mm_count, which keeps the structure and
- * no memory, and each struct kvm.  The engine looks each tick whether it is the
+ * no memory, and each struct kvm, with the module that takes it down (vendor.c).  The
+ * engine looks each tick whether it is the
  * last to hold one, or the process has gone, and lets go: KVM's own teardown of
  * a VM may be that much later than without the module.
  *
@@ -28,6 +29,7 @@
 #include "../memory/promise.h"
 #include "sample.h"
 #include "tap.h"
+#include "vendor.h"
 
 #define GENERATION_UNKNOWN	U64_MAX
 
@@ -35,6 +37,7 @@ LIST_HEAD(ballast_vms);
 DEFINE_MUTEX(ballast_vms_lock);
 
 static struct workqueue_struct *farewells;
+static atomic_t farewells_nr;
 static const struct ballast_vm_watcher no_watcher;
 static const struct ballast_vm_watcher *the_watcher = &no_watcher;
 
@@ -199,6 +202,7 @@ static void farewell_work(struct work_struct *work)
 
 	say_farewell(farewell->kvm);
 	kfree(farewell);
+	atomic_dec(&farewells_nr);
 }
 
 static void put_later(struct kvm *kvm)
@@ -211,6 +215,7 @@ static void put_later(struct kvm *kvm)
 	}
 	INIT_WORK(&farewell->work, farewell_work);
 	farewell->kvm = kvm;
+	atomic_inc(&farewells_nr);
 	queue_work(farewells, &farewell->work);
 }
 
@@ -293,6 +298,24 @@ static bool show_newcomers(void)
 	return any;
 }
 
+#define VENDOR_HELD_MS	1000
+
+/* Who starts one VM after the other need not wait for us each time. */
+static void let_go_of_vendor(void)
+{
+	static unsigned long idle_since;
+	bool idle = ballast_vendor_is_held() && list_empty(&ballast_vms) &&
+		    !atomic_read(&farewells_nr);
+
+	if (!idle)
+		idle_since = 0;
+	else if (!idle_since)
+		idle_since = jiffies ?: 1;
+	else if (time_after(jiffies, idle_since + msecs_to_jiffies(VENDOR_HELD_MS)) &&
+		 ballast_vendor_let_go(ballast_tap_has_newcomer))
+		idle_since = 0;
+}
+
 /**
  * ballast_vms_update() - adopt who came, let go who went
  *
@@ -306,6 +329,8 @@ bool ballast_vms_update(void)
 	struct ballast_vm *vm, *next;
 	bool changed = false;
 
+	if (ballast_vendor_is_wanted())
+		ballast_vendor_hold();
 	while (ballast_tap_newcomer(&newcomer))
 		adopt(&newcomer);
 	list_for_each_entry_safe(vm, next, &ballast_vms, node) {
@@ -318,6 +343,7 @@ bool ballast_vms_update(void)
 		if (list_empty(&vm->guests))
 			vm_drop(vm);
 	}
+	let_go_of_vendor();
 	return show_newcomers() || changed;
 }
 
@@ -327,11 +353,13 @@ bool ballast_vms_update(void)
  * struct walk - a walk over all processes' open files
  * @found: VMs to adopt
  * @nr: how many
+ * @refused: there was one, and no reference may be taken
  * @task: whose files these are
  */
 struct walk {
 	struct ballast_newcomer found[64];
 	unsigned int nr;
+	bool refused;
 	struct task_struct *task;
 };
 
@@ -349,6 +377,10 @@ static int look_at_file(const void *arg, struct file *file, unsigned int fd)
 	/* a file that was handed on is not that process's VM */
 	if (!file_is_kvm(file) || kvm->mm != walk->task->mm || ballast_tap_knows(kvm))
 		return 0;
+	if (!ballast_vendor_is_held()) {
+		walk->refused = true;
+		return 1;
+	}
 	if (kvm_get_kvm_safe(kvm)) {
 		walk->found[walk->nr].kvm = kvm;
 		walk->found[walk->nr].pid = task_tgid_nr(walk->task);
@@ -381,19 +413,22 @@ static bool walk_processes(struct walk *walk)
 	bool whole = true;
 
 	walk->nr = 0;
+	walk->refused = false;
 	rcu_read_lock();
 	for_each_process(walk->task) {
 		task_lock(walk->task);
 		if (walk->task->files && walk->task->mm)
 			iterate_fd(walk->task->files, 0, look_at_file, walk);
 		task_unlock(walk->task);
+		if (walk->refused || walk->nr == ARRAY_SIZE(walk->found))
+			break;
 		if (need_resched() && !breathe(walk->task)) {
 			whole = false;
 			break;
 		}
 	}
 	rcu_read_unlock();
-	return whole && walk->nr < ARRAY_SIZE(walk->found);
+	return whole && !walk->refused && walk->nr < ARRAY_SIZE(walk->found);
 }
 
 /**
@@ -414,6 +449,8 @@ void ballast_vms_find(void)
 		return;
 	do {
 		whole = walk_processes(walk);
+		if (walk->refused && !ballast_vendor_hold())
+			break;
 		for (i = 0; i < walk->nr; i++)
 			adopted &= adopt(&walk->found[i]);
 	} while (!whole && adopted && ++walks < WALKS_MAX);
@@ -462,4 +499,5 @@ void ballast_vms_exit(void)
 	}
 	mutex_unlock(&ballast_vms_lock);
 	destroy_workqueue(farewells);	/* when all is said */
+	ballast_vendor_exit();
 }

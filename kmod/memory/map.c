@@ -41,11 +41,14 @@ static int count_file(struct ballast_pool *pool)
 {
 	long most = max_t(unsigned long, READ_ONCE(pool->limit_pages), FILES_MIN);
 
-	if (atomic_long_add_unless(&pool->files, 1, most))
+	if (atomic_long_inc_return(&pool->files) <= most)
 		return 0;
 	/* those that have gone are counted until their grace period is over */
 	srcu_barrier(&ballast_map_srcu);
-	return atomic_long_add_unless(&pool->files, 1, most) ? 0 : -ENOSPC;
+	if (atomic_long_read(&pool->files) <= most)
+		return 0;
+	atomic_long_dec(&pool->files);
+	return -ENOSPC;
 }
 
 /**
@@ -375,8 +378,8 @@ static struct page *writable_frame(struct ballast_slot *slot, unsigned long word
 	case BALLAST_COMPRESSED:
 	case BALLAST_SWAPPED:
 		frame = ballast_slot_load(slot, spare);
-		if (IS_ERR(frame))
-			return ERR_PTR(-EIO);
+		if (IS_ERR(frame))	/* its -EAGAIN: not now */
+			return ERR_PTR(frame == ERR_PTR(-EAGAIN) ? -ENOMEM : -EIO);
 		return frame ?: ERR_PTR(-EAGAIN);
 	default:
 		return NULL;

@@ -223,6 +223,7 @@ void ballast_reclaim_ask(struct ballast_pool *pool, unsigned long pages)
 	if (!pool->reclaim)
 		return;
 	atomic_long_set(&pool->reclaim->asked_pages, pages);
+	smp_mb();	/* kick() may find that it need not: who is awake then sees this */
 	if (pages)
 		kick(pool);
 }

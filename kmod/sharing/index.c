@@ -93,7 +93,8 @@ static struct table *alloc_table(struct ballast_index *index, unsigned long page
 {
 	unsigned long i, chunks = max_t(unsigned long, CHUNKS_MIN,
 					DIV_ROUND_UP(pages, PLANNED_ENTRIES));
-	struct table *table = kvzalloc(table_bytes(chunks), GFP_KERNEL | __GFP_NOWARN);
+	struct table *table = kvzalloc(table_bytes(chunks),
+				       GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 
 	if (!table)
 		return NULL;
@@ -330,24 +331,39 @@ static void move_some(struct ballast_pool *pool)
 }
 
 /**
+ * ballast_index_move() - a little of what a resize has to move
+ * @pool: whose index
+ *
+ * Context: as ballast_index_fit(), but for whoever scans and must not allocate.
+ * Return: false if there is no resize.
+ */
+bool ballast_index_move(struct ballast_pool *pool)
+{
+	struct table *now = rcu_dereference_protected(pool->index->now, true);
+
+	if (!rcu_dereference_protected(now->next, true))
+		return false;
+	move_some(pool);
+	return true;
+}
+
+/**
  * ballast_index_fit() - have the index fit what is scanned
  * @pool: whose index
  * @pages: populated pages of the pool
  *
  * Moves a little each time it is called, so that nobody waits for a resize.
  *
- * Context: the scanner, in an SRCU section of ballast_map_srcu; may allocate.
+ * Context: the scanner, in an SRCU section of ballast_map_srcu; may allocate, but
+ * kills nobody for it.
  */
 void ballast_index_fit(struct ballast_pool *pool, unsigned long pages)
 {
 	struct ballast_index *index = pool->index;
-	struct table *now = rcu_dereference_protected(index->now, true);
-	struct table *next = rcu_dereference_protected(now->next, true);
+	struct table *now = rcu_dereference_protected(index->now, true), *next;
 
-	if (next) {
-		move_some(pool);
+	if (ballast_index_move(pool))
 		return;
-	}
 	if (pages > now->planned / 100 * GROW_ABOVE_PERCENT)
 		/* from nothing: a static population is met exactly */
 		pages = now->chunks == CHUNKS_MIN ? pages :

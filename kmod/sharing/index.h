@@ -27,6 +27,7 @@ struct ballast_index_match {
 
 struct ballast_index *ballast_index_create(void);
 void ballast_index_destroy(struct ballast_index *index);
+bool ballast_index_move(struct ballast_pool *pool);
 void ballast_index_fit(struct ballast_pool *pool, unsigned long pages);
 u64 ballast_index_bytes(struct ballast_index *index);
 u64 ballast_index_hints(struct ballast_index *index);

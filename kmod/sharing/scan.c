@@ -91,6 +91,14 @@ static bool is_due(unsigned long word, pgoff_t pgoff)
 	return !((pass + pgoff) & ((1U << ballast_word_age(word)) - 1));
 }
 
+/* With the locks held nobody waits for memory: the reclaim threads wait for the locks. */
+static bool have_spare(void)
+{
+	if (!scan.spare)
+		scan.spare = alloc_page(GFP_NOWAIT | __GFP_HIGHMEM | __GFP_NOWARN);
+	return scan.spare;
+}
+
 /* Scan up to @budget populated slots of one block; returns how many. */
 static unsigned long scan_block(struct ballast_map *map,
 				struct ballast_block *block, unsigned long budget)
@@ -111,12 +119,8 @@ static unsigned long scan_block(struct ballast_map *map,
 			skipped++;
 			continue;
 		}
-		if (unlikely(!scan.spare)) {
-			scan.spare = alloc_page(GFP_HIGHUSER | __GFP_RETRY_MAYFAIL |
-						__GFP_NOWARN);
-			if (!scan.spare)
-				break;	/* the host is short: not now */
-		}
+		if (unlikely(!have_spare()))
+			break;	/* the host is short: not now */
 		ballast_scan_slot(&scan, &slot);
 		ballast_pool_count(scan.pool, BALLAST_EVENT_SCANNED);
 		done++;
@@ -144,10 +148,15 @@ static void end_map_pass(struct ballast_map *map)
 static unsigned long scan_map(struct ballast_map *map, unsigned long budget)
 {
 	struct ballast_block *block;
+	struct page *spare = NULL;
 	unsigned long done = 0;
 	int srcu;
 
+	if (unlikely(!READ_ONCE(scan.spare)))
+		spare = alloc_page(GFP_HIGHUSER | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	mutex_lock(&scan_lock);
+	if (!scan.spare)
+		swap(scan.spare, spare);
 	mutex_lock(&map->scan_lock);
 	srcu = ballast_map_enter();
 	scan.pool = map->pool;
@@ -164,6 +173,8 @@ static unsigned long scan_map(struct ballast_map *map, unsigned long budget)
 	ballast_map_leave(srcu);
 	mutex_unlock(&map->scan_lock);
 	mutex_unlock(&scan_lock);
+	if (unlikely(spare))
+		__free_page(spare);
 	return done;
 }
 
@@ -175,9 +186,7 @@ static unsigned int try_slots(struct ballast_block *block, unsigned long *slots)
 	unsigned long at;
 
 	for_each_set_bit(at, slots, BALLAST_BLOCK_SLOTS) {
-		if (!scan.spare)
-			scan.spare = alloc_page(GFP_NOWAIT | __GFP_HIGHMEM | __GFP_NOWARN);
-		if (!scan.spare)
+		if (!have_spare())
 			break;
 		ballast_slot_init(&slot, block, (block->index << BALLAST_BLOCK_SHIFT) + at);
 		if (ballast_word_state(ballast_slot_peek(&slot)) == BALLAST_PRIVATE)
@@ -211,7 +220,7 @@ unsigned int ballast_sharing_try(struct ballast_block *block, unsigned long *slo
 	scan.domain = ballast_sharing_domain_now(map);
 	if (READ_ONCE(run) == BALLAST_RUN_SCAN && !map->dead &&
 	    scan.domain != BALLAST_DOMAIN_NONE) {
-		ballast_index_fit(map->pool, ballast_pool_used_pages(map->pool));
+		ballast_index_move(map->pool);
 		gone = try_slots(block, slots);
 	}
 	mutex_unlock(&map->scan_lock);

@@ -134,6 +134,9 @@ test_many_files()
 	fails make_file $work/many/again
 	mount -o remount,size=2m $work/many
 	make_file $work/many/again
+	# more than a smaller pool may have
+	mount -o remount,size=1m $work/many
+	fails make_file $work/many/beyond
 }
 
 test_statfs()

@@ -18,6 +18,8 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 . "$here/../sharing/lib.sh"
 # shellcheck source=selftests/store/devices.sh
 . "$here/devices.sh"
+# shellcheck source=selftests/lib/probes.sh
+. "$here/../lib/probes.sh"
 
 only=" $* "
 mib=$((1 << 20))
@@ -1013,15 +1015,43 @@ bad_options()
 	grep -q " $work/p ballastfs .*compress=lz4,swap=$disk" /proc/mounts
 }
 
+meeting_ends()
+{
+	local status=$?
+	probes_end
+	test_end "$status"
+}
+
+# A write gets a frame to load the page into, not a zeroed one; then the page is punched.
+# From its look at the slot until it has the slot locked it asks the pool for the frame.
+write_meets_punch()
+{
+	trap meeting_ends EXIT
+	local pages
+	grep -q 'init_on_alloc=0' /proc/cmdline || lacks "the kernel zeroes what it gives out"
+	pool_mount p 16m off compress=lz4
+	mapper_start a "$work/p/a" 6144
+	mapper a write 0 "$soft+6144"
+	mapper_stop a
+	wait_until 20 rests p
+	mount -o remount,size=64m "$work/p"
+	mapfile -t pages < <(pages_that_are compressed | head -n 300)
+	[ "${#pages[@]}" = 300 ]
+	probe_slow ballast:ballast_pool_try_charge 'comm == "meet"'
+	"$work/meet" "$work/p/a" "${pages[@]}"
+	empty_pool p
+}
+
 ktap_suite "store"
 lib_start
+build "$here/meet.c" || exit 1
 sharing_stop
 for test in lz4_keeps_content zstd_keeps_content lzo_keeps_content \
 	same_filled_pages_take_no_store kept_if_half_a_page swap_keeps_content \
 	batches_out_single_pages_in a_file_on_ext4_serves_as_swap swap_no_larger_than_told \
 	reclaim_has_hysteresis ceiling ceiling_without_swap oldest_go_to_swap \
 	slow_reads_hold_up_nobody read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
-	writes_fail frozen_filesystem reads_fail other_content remount_smaller in_use_for_a_moment \
+	writes_fail frozen_filesystem reads_fail write_meets_punch other_content remount_smaller in_use_for_a_moment \
 	shared_before_stored admission host_asks host_is_short bad_options; do
 	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
 	ktap_run "$test" "$test"
