@@ -10,12 +10,14 @@
  * States: free -> (somebody has seen a VM) wanted -> (the engine has opened it) held
  * -> (no VM is left) free.  free -> wanted by anybody, all else under
  * ballast_vms_lock.  Who takes a reference does it in the RCU section in which he saw
- * that it is held, or under that lock.
+ * that it is held, or under that lock.  Who saw a VM before may not see it again:
+ * after wanted, the engine looks for VMs itself.
  */
 #include <linux/atomic.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/printk.h>
 #include <linux/rcupdate.h>
 
@@ -25,6 +27,9 @@ enum { VENDOR_FREE, VENDOR_WANTED, VENDOR_HELD };
 
 static atomic_t state = ATOMIC_INIT(VENDOR_FREE);
 static struct file *device;
+static unsigned long retry_at;	/* jiffies; 0: it has not failed */
+
+#define RETRY_JIFFIES	HZ
 
 /* ballast_vendor_is_held() - a reference to a struct kvm may be taken now */
 bool ballast_vendor_is_held(void)
@@ -35,6 +40,10 @@ bool ballast_vendor_is_held(void)
 /* ballast_vendor_want() - there is a VM.  True: the engine does not know that yet */
 bool ballast_vendor_want(void)
 {
+	unsigned long retry = READ_ONCE(retry_at);
+
+	if (unlikely(retry && time_before(jiffies, retry)))
+		return false;
 	return atomic_read(&state) == VENDOR_FREE &&
 	       atomic_cmpxchg(&state, VENDOR_FREE, VENDOR_WANTED) == VENDOR_FREE;
 }
@@ -53,15 +62,13 @@ bool ballast_vendor_is_wanted(void)
  */
 bool ballast_vendor_hold(void)
 {
-	struct file *file;
+	struct file *file = device ?: filp_open("/dev/kvm", O_RDONLY | O_CLOEXEC, 0);
 
-	if (ballast_vendor_is_held())
-		return true;
-	file = filp_open("/dev/kvm", O_RDONLY | O_CLOEXEC, 0);
 	if (IS_ERR(file)) {
 		pr_warn_once("ballast: /dev/kvm cannot be opened (%pe): VMs are left alone\n",
 			     file);
-		atomic_set(&state, VENDOR_FREE);	/* the next fault asks again */
+		WRITE_ONCE(retry_at, (jiffies + RETRY_JIFFIES) | 1);
+		atomic_set(&state, VENDOR_FREE);	/* a later fault asks again */
 		return false;
 	}
 	device = file;
@@ -74,19 +81,18 @@ bool ballast_vendor_hold(void)
  * @is_needed: have references been taken until now?  Called when nobody takes one
  *
  * Context: under ballast_vms_lock; sleeps.
- * Return: false if it is kept.
  */
-bool ballast_vendor_let_go(bool (*is_needed)(void))
+void ballast_vendor_let_go(bool (*is_needed)(void))
 {
 	atomic_set(&state, VENDOR_FREE);
 	synchronize_rcu();
 	if (is_needed() || ballast_vendor_is_wanted()) {
-		atomic_set_release(&state, VENDOR_HELD);
-		return false;
+		/* wanted stays: the engine has been told, and will look */
+		atomic_cmpxchg(&state, VENDOR_FREE, VENDOR_HELD);
+		return;
 	}
 	fput(device);
 	device = NULL;
-	return true;
 }
 
 /* ballast_vendor_exit() - all VMs have been let go, and nobody looks for more */

@@ -9,7 +9,7 @@ bool ballast_vendor_is_held(void);
 bool ballast_vendor_want(void);
 bool ballast_vendor_is_wanted(void);
 bool ballast_vendor_hold(void);
-bool ballast_vendor_let_go(bool (*is_needed)(void));
+void ballast_vendor_let_go(bool (*is_needed)(void));
 void ballast_vendor_exit(void);
 
 #endif /* BALLAST_KVM_VENDOR_H */

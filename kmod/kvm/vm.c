@@ -2,8 +2,9 @@
 /*
  * The registry of VMs: every process that has a KVM VM, whatever its memory.
  *
- * DOC: A VM is found by its first fault (tap.c), or, if it was there before the
- * module or nothing is tapped, by a walk over all processes' open files.  It is
+ * DOC: A VM is found by its first fault (tap.c), or, if it is the first after a while,
+ * was there before the module or nothing is tapped, by a walk over all processes' open
+ * files.  It is
  * kept by mm: one record, however many struct kvm its process has.
  *
  * References: a record holds the mm by mm_count, which keeps the structure and
@@ -311,9 +312,10 @@ static void let_go_of_vendor(void)
 		idle_since = 0;
 	else if (!idle_since)
 		idle_since = jiffies ?: 1;
-	else if (time_after(jiffies, idle_since + msecs_to_jiffies(VENDOR_HELD_MS)) &&
-		 ballast_vendor_let_go(ballast_tap_has_newcomer))
-		idle_since = 0;
+	if (!idle_since || time_before(jiffies, idle_since + msecs_to_jiffies(VENDOR_HELD_MS)))
+		return;
+	idle_since = 0;
+	ballast_vendor_let_go(ballast_tap_has_newcomer);
 }
 
 /**
@@ -329,8 +331,8 @@ bool ballast_vms_update(void)
 	struct ballast_vm *vm, *next;
 	bool changed = false;
 
-	if (ballast_vendor_is_wanted())
-		ballast_vendor_hold();
+	if (ballast_vendor_is_wanted() && ballast_vendor_hold())
+		ballast_vms_find();	/* who was seen may not fault again */
 	while (ballast_tap_newcomer(&newcomer))
 		adopt(&newcomer);
 	list_for_each_entry_safe(vm, next, &ballast_vms, node) {

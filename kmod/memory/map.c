@@ -37,18 +37,25 @@ static atomic_long_t block_bytes;
  * An empty file takes no page of the pool, but some kilobytes of the kernel's, most
  * of them in sysfs: as many as the pool has pages are enough.
  */
-static int count_file(struct ballast_pool *pool)
+static bool try_count_file(struct ballast_pool *pool)
 {
 	long most = max_t(unsigned long, READ_ONCE(pool->limit_pages), FILES_MIN);
+	long files = atomic_long_read(&pool->files);
 
-	if (atomic_long_inc_return(&pool->files) <= most)
+	do {
+		if (files >= most)
+			return false;
+	} while (!atomic_long_try_cmpxchg(&pool->files, &files, files + 1));
+	return true;
+}
+
+static int count_file(struct ballast_pool *pool)
+{
+	if (try_count_file(pool))
 		return 0;
 	/* those that have gone are counted until their grace period is over */
 	srcu_barrier(&ballast_map_srcu);
-	if (atomic_long_read(&pool->files) <= most)
-		return 0;
-	atomic_long_dec(&pool->files);
-	return -ENOSPC;
+	return try_count_file(pool) ? 0 : -ENOSPC;
 }
 
 /**
@@ -359,7 +366,7 @@ void ballast_map_truncate(struct ballast_map *map, loff_t size)
 
 /*
  * The frame of a locked slot, to be written to; NULL if it is a hole.  ERR_PTR:
- * -EAGAIN, a spare frame is needed; -EIO, the content is lost.
+ * -EAGAIN, a spare frame is needed; -EIO, the content is lost; -ENOMEM, not now.
  */
 static struct page *writable_frame(struct ballast_slot *slot, unsigned long word,
 				   struct page **spare)

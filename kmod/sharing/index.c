@@ -25,6 +25,7 @@
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 
 #include "index.h"
 
@@ -93,16 +94,19 @@ static struct table *alloc_table(struct ballast_index *index, unsigned long page
 {
 	unsigned long i, chunks = max_t(unsigned long, CHUNKS_MIN,
 					DIV_ROUND_UP(pages, PLANNED_ENTRIES));
-	struct table *table = kvzalloc(table_bytes(chunks),
-				       GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	size_t bytes = table_bytes(chunks);
+	struct table *table;
 
+	/* nobody is killed for it, and little is done to have it in one piece */
+	table = kzalloc(bytes, GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN) ?:
+		__vmalloc(bytes, GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_ZERO | __GFP_NOWARN);
 	if (!table)
 		return NULL;
 	table->chunks = chunks;
 	table->planned = max(pages, chunks * PLANNED_ENTRIES);
 	for (i = 0; i < chunks; i++)
 		spin_lock_init(&table->chunk[i].lock);
-	atomic_long_add(table_bytes(chunks), &index->bytes);
+	atomic_long_add(bytes, &index->bytes);
 	return table;
 }
 

@@ -1027,7 +1027,7 @@ meeting_ends()
 write_meets_punch()
 {
 	trap meeting_ends EXIT
-	local pages
+	local pages met written
 	grep -q 'init_on_alloc=0' /proc/cmdline || lacks "the kernel zeroes what it gives out"
 	pool_mount p 16m off compress=lz4
 	mapper_start a "$work/p/a" 6144
@@ -1038,7 +1038,10 @@ write_meets_punch()
 	mapfile -t pages < <(pages_that_are compressed | head -n 300)
 	[ "${#pages[@]}" = 300 ]
 	probe_slow ballast:ballast_pool_try_charge 'comm == "meet"'
-	"$work/meet" "$work/p/a" "${pages[@]}"
+	met=$("$work/meet" "$work/p/a" "${pages[@]}") || { echo "$met"; return 1; }
+	echo "$met"
+	read -r _ _ _ written _ <<<"$met"
+	expect_range "pages written last" "$written" 30 270
 	empty_pool p
 }
 

@@ -10,17 +10,19 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PAGE		4096L
 #define LITTER_BYTES	(64L << 20)
-#define STEP_US		20
+#define LEAST_US	10	/* to sleep: it takes longer anyway */
 
 static atomic_int *turn;	/* the page, by its argument, that both are to go for */
 static int fd;
@@ -47,6 +49,7 @@ static int write_all(char **pages, int nr)
 {
 	int i;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (i = 1; i < nr; i++) {
 		while (atomic_load(turn) < i)
 			;
@@ -82,6 +85,8 @@ int main(int argc, char **argv)
 		die(argv[1]);
 	litter();
 	writer = fork();
+	if (writer < 0)
+		die("fork");
 	if (!writer)
 		return write_all(argv + 1, argc - 1);
 	for (i = 1; i < argc - 1; i++) {
@@ -98,7 +103,10 @@ int main(int argc, char **argv)
 		before = written;
 		wrong += is_wrong(page, &written);
 		/* towards where either may be the last */
-		late_us += written > before ? STEP_US : late_us > 0 ? -STEP_US : 0;
+		if (written > before)
+			late_us += late_us / 8 + LEAST_US;
+		else
+			late_us = late_us > 2 * LEAST_US ? late_us * 7 / 8 : 0;
 	}
 	printf("%d pages wrong, %d written last, of %d\n", wrong, written, argc - 2);
 	return wrong != 0;
