@@ -91,7 +91,7 @@ check-all: packages
 	@selftests/run lint unit tools runner lab:6.1 lab:6.12
 check-debug: packages
 	@selftests/vm/debug-kernel >/dev/null
-	@selftests/run lab:debug:fs,guests,kvm lab:debug:-fs,guests,kvm
+	@selftests/run leaks lab:debug:fs,guests,kvm lab:debug:-fs,guests,kvm
 bench: packages
 	@selftests/packages bench
 	@selftests/bench/run

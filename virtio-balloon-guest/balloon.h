@@ -119,6 +119,7 @@ struct ballast_hinter {
 
 /**
  * struct ballast_balloon - one device
+ * @node: in the list of balloons
  * @vdev: it
  * @inflate_vq: takes page numbers.  Protected by @lock
  * @deflate_vq: the same
@@ -145,6 +146,7 @@ struct ballast_hinter {
  * @decider: Protected by @lock
  * @counters: Protected by @lock
  * @last_reason: of the last step that did or refused something.  Protected by @lock
+ * @is_silent: the device has not answered, until it is begun anew.  Protected by @lock
  * @refused_bytes: what the host wants and does not get now.  Protected by @lock
  * @shown_units: what the host was last told; only the work, and who stopped it
  * @gauge: pressure; only the work
@@ -160,6 +162,7 @@ struct ballast_hinter {
  * @asleep: hibernation has begun: stay stopped.  Changed by @sleep
  */
 struct ballast_balloon {
+	struct list_head node;
 	struct virtio_device *vdev;
 	struct virtqueue *inflate_vq;
 	struct virtqueue *deflate_vq;
@@ -189,6 +192,7 @@ struct ballast_balloon {
 	struct ballast_decider decider;
 	struct ballast_counters counters;
 	enum ballast_reason last_reason;
+	bool is_silent;
 	u64 refused_bytes;
 
 	u32 shown_units;
@@ -241,7 +245,8 @@ static inline u64 ballast_now_ms(void)
 }
 
 /* device.c */
-void ballast_device_kick(struct ballast_balloon *balloon, unsigned long delay);
+void ballast_device_kick(struct ballast_balloon *balloon);
+void ballast_device_look_again(struct ballast_balloon *balloon, unsigned long delay);
 u64 ballast_device_target_bytes(struct ballast_balloon *balloon);
 void ballast_device_show_actual(struct ballast_balloon *balloon);
 

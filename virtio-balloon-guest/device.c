@@ -49,17 +49,31 @@ module_param_cb(self_period_ms, &period_ops, &ballast_tunables.self_period_ms, 0
 MODULE_PARM_DESC(self_period_ms, "how often self-ballooning thinks, 100 to 3600000 ms");
 
 /**
- * ballast_device_kick - have a step made
+ * ballast_device_kick - have a step made now
  * @balloon: the device; nothing happens if it is stopped
- * @delay: in jiffies
  */
-void ballast_device_kick(struct ballast_balloon *balloon, unsigned long delay)
+void ballast_device_kick(struct ballast_balloon *balloon)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&balloon->stop_lock, flags);
 	if (!balloon->stopped)
-		mod_delayed_work(balloon->wq, &balloon->resize_work, delay);
+		mod_delayed_work(balloon->wq, &balloon->resize_work, 0);
+	spin_unlock_irqrestore(&balloon->stop_lock, flags);
+}
+
+/**
+ * ballast_device_look_again - the work, of itself
+ * @balloon: the device; nothing happens if it is stopped
+ * @delay: in jiffies; who has kicked while it ran is not made to wait for that
+ */
+void ballast_device_look_again(struct ballast_balloon *balloon, unsigned long delay)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&balloon->stop_lock, flags);
+	if (!balloon->stopped)
+		queue_delayed_work(balloon->wq, &balloon->resize_work, delay);
 	spin_unlock_irqrestore(&balloon->stop_lock, flags);
 }
 
@@ -103,7 +117,7 @@ static void config_changed(struct virtio_device *vdev)
 	if (!balloon->stopped)
 		ballast_hint_note_config(balloon);
 	spin_unlock_irqrestore(&balloon->stop_lock, flags);
-	ballast_device_kick(balloon, 0);
+	ballast_device_kick(balloon);
 }
 
 /* The host must know what free pages hold; returns whether that is zero. */
@@ -128,7 +142,7 @@ static void go(struct ballast_balloon *balloon)
 		queue_work(balloon->wq, &balloon->stats_work);
 	ballast_hint_note_config(balloon);
 	spin_unlock_irq(&balloon->stop_lock);
-	ballast_device_kick(balloon, 0);
+	ballast_device_kick(balloon);
 }
 
 /* Afterwards the balloon is empty, and stays so. */
@@ -163,6 +177,7 @@ static int begin(struct ballast_balloon *balloon)
 	ballast_hint_begin(balloon);
 	/* what another driver held is gone with it, whatever the device remembers */
 	balloon->shown_units = ~0U;
+	balloon->is_silent = false;
 	err = ballast_stats_begin(balloon);
 	if (err) {
 		stop_reports(balloon);
@@ -256,6 +271,24 @@ static void destroy(struct ballast_balloon *balloon)
 	kfree(balloon);
 }
 
+/* Those that are there, for parameters that concern them all. */
+static LIST_HEAD(balloons);
+static DEFINE_MUTEX(balloons_lock);
+
+static void list_balloon(struct ballast_balloon *balloon)
+{
+	mutex_lock(&balloons_lock);
+	list_add_tail(&balloon->node, &balloons);
+	mutex_unlock(&balloons_lock);
+}
+
+static void unlist_balloon(struct ballast_balloon *balloon)
+{
+	mutex_lock(&balloons_lock);
+	list_del(&balloon->node);
+	mutex_unlock(&balloons_lock);
+}
+
 /* Another device's reporting is no reason to do without the balloon. */
 static void begin_reporting(struct ballast_balloon *balloon)
 {
@@ -289,6 +322,8 @@ static int probe(struct virtio_device *vdev)
 	if (err)
 		goto end_balloon;
 	begin_reporting(balloon);
+	list_balloon(balloon);
+	ballast_device_kick(balloon);	/* for what was written before it was listed */
 	return 0;
 
 end_balloon:
@@ -304,6 +339,7 @@ static void remove(struct virtio_device *vdev)
 {
 	struct ballast_balloon *balloon = vdev->priv;
 
+	unlist_balloon(balloon);
 	if (balloon->reporting_registered)
 		page_reporting_unregister(&balloon->reporting);
 	unregister_pm_notifier(&balloon->sleep);
@@ -326,27 +362,19 @@ static int restore(struct virtio_device *vdev)
 }
 #endif
 
-/* remove() runs under the device's lock, and there is no driver afterwards. */
-static int kick_device(struct device *dev, void *unused)
-{
-	device_lock(dev);
-	if (dev->driver)
-		ballast_device_kick(dev_to_virtio(dev)->priv, 0);
-	device_unlock(dev);
-	return 0;
-}
-
-static struct virtio_driver ballast_driver;
-
 /* A balloon that holds nothing does not look around by itself. */
 static int set_self_balloon(const char *text, const struct kernel_param *param)
 {
+	struct ballast_balloon *balloon;
 	int err = param_set_bool(text, param);
 
-	/* parameters given with insmod come before the driver is known */
-	if (!err && ballast_driver.driver.p)
-		err = driver_for_each_device(&ballast_driver.driver, NULL, NULL, kick_device);
-	return err;
+	if (err)
+		return err;
+	mutex_lock(&balloons_lock);
+	list_for_each_entry(balloon, &balloons, node)
+		ballast_device_kick(balloon);
+	mutex_unlock(&balloons_lock);
+	return 0;
 }
 
 static const struct kernel_param_ops self_balloon_ops = {

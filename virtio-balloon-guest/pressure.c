@@ -139,6 +139,6 @@ int ballast_oom_notify(struct notifier_block *nb, unsigned long unused, void *fr
 	mutex_unlock(&balloon->lock);
 	*(unsigned long *)freed += pages;
 	if (pages)
-		ballast_device_kick(balloon, 0);
+		ballast_device_kick(balloon);
 	return NOTIFY_OK;
 }

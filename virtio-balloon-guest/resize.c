@@ -121,8 +121,9 @@ static void note_step(struct ballast_balloon *balloon, const struct ballast_step
 
 static void give_up_locked(struct ballast_balloon *balloon)
 {
-	if (balloon->last_reason != BALLAST_REASON_DEVICE)
+	if (!balloon->is_silent)
 		dev_err(&balloon->vdev->dev, "the device does not answer\n");
+	balloon->is_silent = true;
 	balloon->last_reason = BALLAST_REASON_DEVICE;
 }
 
@@ -191,13 +192,16 @@ u64 ballast_resize_deflate_locked(struct ballast_balloon *balloon, u64 pages)
 	return done;
 }
 
-static void deflate(struct ballast_balloon *balloon, u64 pages)
+/* Returns how many pages. */
+static u64 deflate(struct ballast_balloon *balloon, u64 pages)
 {
 	const u64 most = balloon->use_reporting ? DEFLATE_STEP_BYTES : DEFLATE_TOLD_BYTES;
+	u64 done;
 
 	mutex_lock(&balloon->lock);
-	ballast_resize_deflate_locked(balloon, min(pages, to_pages(most)));
+	done = ballast_resize_deflate_locked(balloon, min(pages, to_pages(most)));
 	mutex_unlock(&balloon->lock);
+	return done;
 }
 
 /* When to look again: at once after a step that the host wished for. */
@@ -206,6 +210,11 @@ static unsigned long delay_after(const struct ballast_step *step)
 	if (step->move != BALLAST_MOVE_REST && !step->veto)
 		return 0;
 	return msecs_to_jiffies(step->look_ms) ?: 1;
+}
+
+static unsigned long self_period(void)
+{
+	return msecs_to_jiffies(READ_ONCE(ballast_tunables.self_period_ms));
 }
 
 /**
@@ -218,6 +227,7 @@ void ballast_resize_work(struct work_struct *work)
 						       struct ballast_balloon, resize_work);
 	struct ballast_view view;
 	struct ballast_step step;
+	bool in_use = false;
 
 	take_view(balloon, &view);
 	mutex_lock(&balloon->lock);
@@ -229,12 +239,12 @@ void ballast_resize_work(struct work_struct *work)
 	if (step.move == BALLAST_MOVE_INFLATE)
 		inflate(balloon, to_pages(step.bytes));
 	else if (step.move == BALLAST_MOVE_DEFLATE)
-		deflate(balloon, to_pages(step.bytes));
+		in_use = !deflate(balloon, to_pages(step.bytes));	/* by compaction */
 	ballast_device_show_actual(balloon);
 	if (step.look_ms != BALLAST_STEP_NEVER_MS || step.move != BALLAST_MOVE_REST)
-		ballast_device_kick(balloon, delay_after(&step));
+		ballast_device_look_again(balloon, delay_after(&step) ?: in_use);
 	else if (READ_ONCE(ballast_tunables.self_balloon))
-		ballast_device_kick(balloon, msecs_to_jiffies(ballast_tunables.self_period_ms));
+		ballast_device_look_again(balloon, self_period());
 }
 
 /**

@@ -29,6 +29,7 @@ struct ballast_shown {
  * @mode: its mode
  * @codec: compress=, enum ballast_codec_kind
  * @swap: swap=, for show_options; or NULL
+ * @swap_bytes: swapsize=, or 0
  * @shown: changes when a mount or remount has succeeded, all of it at once
  * @shown_lock: protects @shown; /proc/mounts is read during a remount
  */
@@ -39,6 +40,7 @@ struct ballast_mount {
 	umode_t mode;
 	int codec;
 	char *swap;
+	u64 swap_bytes;
 	struct ballast_shown shown;
 	spinlock_t shown_lock;
 };

@@ -403,20 +403,22 @@ static loff_t seek_file(struct file *file, loff_t offset, int whence)
 {
 	struct inode *inode = file_inode(file);
 	loff_t size = i_size_read(inode), found;
+	pgoff_t pgoff, end;
 
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		return generic_file_llseek(file, offset, whence);
 	if (offset < 0 || offset >= size)
 		return -ENXIO;
-	found = (loff_t)seek_page(ballast_map_of(inode), offset >> PAGE_SHIFT,
-				  DIV_ROUND_UP(size, PAGE_SIZE),
-				  whence == SEEK_DATA) << PAGE_SHIFT;
-	found = max(found, offset);
-	if (found >= size) {
-		if (whence == SEEK_DATA)
-			return -ENXIO;
+	/* the end of the last page may be more than an offset can be */
+	end = (pgoff_t)((size - 1) >> PAGE_SHIFT) + 1;
+	pgoff = seek_page(ballast_map_of(inode), offset >> PAGE_SHIFT, end,
+			  whence == SEEK_DATA);
+	if (pgoff < end)
+		found = max((loff_t)pgoff << PAGE_SHIFT, offset);
+	else if (whence == SEEK_DATA)
+		return -ENXIO;
+	else
 		found = size;
-	}
 	return vfs_setpos(file, found, inode->i_sb->s_maxbytes);
 }
 

@@ -327,6 +327,7 @@ static int make_pool(struct super_block *sb, struct fs_context *fc)
 	mount->gid = o->gid;
 	mount->mode = o->mode;
 	mount->codec = o->codec;
+	mount->swap_bytes = o->swap_bytes;
 	mount->swap = o->swap;
 	o->swap = NULL;
 	mount->shown = (struct ballast_shown) {
@@ -484,12 +485,18 @@ static int reconfigure(struct fs_context *fc)
 
 	if (o->given & BIT(OPT_NAME) && strcmp(o->name, pool->name))
 		return invalfc(fc, "name= is fixed at mount (%s)", pool->name);
+	if ((o->given & BIT(OPT_UID) && !uid_eq(o->uid, mount->uid)) ||
+	    (o->given & BIT(OPT_GID) && !gid_eq(o->gid, mount->gid)) ||
+	    (o->given & BIT(OPT_MODE) && o->mode != mount->mode))
+		return invalfc(fc, "uid=, gid= and mode= are fixed at mount: use chown and chmod");
 	if (o->given & BIT(OPT_COMPRESS) && o->codec != mount->codec)
 		return invalfc(fc, "compress= is fixed at mount (%s)",
 			       compressors[mount->codec].name);
 	/* mount(8) hands over the options that are in use */
 	if (o->given & BIT(OPT_SWAP) && (!mount->swap || strcmp(o->swap, mount->swap)))
 		return invalfc(fc, "swap= is fixed at mount");
+	if (o->given & BIT(OPT_SWAPSIZE) && o->swap_bytes != mount->swap_bytes)
+		return invalfc(fc, "swapsize= is fixed at mount");
 	err = set_size(fc, pool);
 	if (err)
 		return err;

@@ -15,6 +15,7 @@
  * What lies in a slot belongs to whoever was given it.
  */
 #include <linux/blkdev.h>
+#include <linux/cred.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
@@ -279,7 +280,7 @@ static int explain_reserve(int err, const char **why)
  * Reserve the space of a regular file, whatever its size was: it may have holes, if
  * only those that the last pool has left.
  */
-static int reserve(struct ballast_swap *swap, u64 bytes, const char **why)
+static int reserve(struct ballast_swap *swap, const char **why)
 {
 	int err;
 
@@ -287,7 +288,7 @@ static int reserve(struct ballast_swap *swap, u64 bytes, const char **why)
 		return 0;
 	if (is_frozen(swap->file))
 		return refuse(why, -EBUSY, "its filesystem is frozen");
-	err = vfs_fallocate(swap->file, 0, 0, bytes);
+	err = vfs_fallocate(swap->file, 0, 0, size_bytes(swap));
 	return err ? explain_reserve(err, why) : 0;
 }
 
@@ -296,7 +297,6 @@ static int make_map(struct ballast_swap *swap, u64 limit_bytes, const char **why
 	u64 have_bytes = i_size_read(swap->inode);
 	u64 bytes = limit_bytes ?: have_bytes, pages;
 	u32 first;
-	int err;
 
 	if (is_device(swap))
 		bytes = min(bytes, have_bytes);
@@ -309,10 +309,7 @@ static int make_map(struct ballast_swap *swap, u64 limit_bytes, const char **why
 	ballast_swapmap_init(&swap->map, pages, swap->memory);
 	/* of the header */
 	ballast_swapmap_alloc(&swap->map, 1, &first);
-	err = reserve(swap, pages << PAGE_SHIFT, why);
-	if (err)
-		kvfree(swap->memory);
-	return err;
+	return 0;
 }
 
 /*
@@ -335,18 +332,25 @@ static bool is_header(const void *content)
 		!memchr_inv(content + sizeof(header), 0, PAGE_SIZE - sizeof(header)));
 }
 
-/* Read what is there; write the header, and read it again. */
-static int write_and_read(struct ballast_swap *swap, struct page *page)
+static int read_header(struct ballast_swap *swap, struct page *page)
 {
 	void *content = kmap_local_page(page);
 	int err = ballast_swap_read(swap, 0, page);
 
 	if (!err && !is_header(content))
 		err = -EEXIST;
-	if (!err) {
-		write_header(content);
-		err = ballast_swap_write(swap, 0, &page, 1);
-	}
+	kunmap_local(content);
+	return err;
+}
+
+/* Write the header, and read it again. */
+static int write_and_read(struct ballast_swap *swap, struct page *page)
+{
+	void *content = kmap_local_page(page);
+	int err;
+
+	write_header(content);
+	err = ballast_swap_write(swap, 0, &page, 1);
 	memset(content, 0xff, PAGE_SIZE);
 	if (!err)
 		err = ballast_swap_read(swap, 0, page);
@@ -356,16 +360,51 @@ static int write_and_read(struct ballast_swap *swap, struct page *page)
 	return err;
 }
 
-static int try_header(struct ballast_swap *swap)
+static int try_header(struct ballast_swap *swap,
+		      int (*try)(struct ballast_swap *swap, struct page *page),
+		      const char **why)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
+	int err = -ENOMEM;
+
+	if (page)
+		err = try(swap, page);
+	if (page)
+		__free_page(page);
+	switch (err) {
+	case 0:
+		return 0;
+	case -EEXIST:
+		return refuse(why, err, "something else is in it; if that is of no use, write zeroes to its first 4 KiB");
+	case -EINVAL:
+		return refuse(why, err, "it has no direct I/O in blocks of 4 KiB");
+	default:
+		return refuse(why, err, "it cannot be written and read");
+	}
+}
+
+static int leave_page_cache(struct ballast_swap *swap, const char **why)
+{
+	struct address_space *mapping = swap->inode->i_mapping;
 	int err;
 
-	if (!page)
-		return -ENOMEM;
-	err = write_and_read(swap, page);
-	__free_page(page);
-	return err;
+	if (is_device(swap))
+		return 0;
+	err = filemap_write_and_wait(mapping) ?: invalidate_inode_pages2(mapping);
+	return err ? refuse(why, err, "its pages cannot be dropped from the page cache: somebody uses it") : 0;
+}
+
+/* Before anything of it is changed. */
+static int check_content(struct ballast_swap *swap, const char **why)
+{
+	loff_t size = i_size_read(swap->inode);
+	int err = leave_page_cache(swap, why);
+
+	if (err || !size)
+		return err;
+	if (size < PAGE_SIZE)
+		return refuse(why, -EEXIST, "it has less than 4 KiB, which may be dear to somebody; remove it");
+	return try_header(swap, read_header, why);
 }
 
 /*
@@ -375,38 +414,46 @@ static int try_header(struct ballast_swap *swap)
  */
 static int try_direct(struct ballast_swap *swap, const char **why)
 {
-	struct address_space *mapping = swap->inode->i_mapping;
-	int err;
+	int err = leave_page_cache(swap, why) ?: try_header(swap, write_and_read, why);
 
-	if (!is_device(swap)) {
-		err = filemap_write_and_wait(mapping) ?: invalidate_inode_pages2(mapping);
-		if (err)
-			return refuse(why, err, "its pages cannot be dropped from the page cache: somebody uses it");
-	}
-	err = try_header(swap);
-	if (err == -EEXIST)
-		return refuse(why, err, "something else is in it; if that is of no use, write zeroes to its first 4 KiB");
-	if (err == -EINVAL)
-		return refuse(why, err, "it has no direct I/O in blocks of 4 KiB");
 	if (err)
-		return refuse(why, err, "it cannot be written and read");
-	if (!is_device(swap) && mapping->nrpages)
+		return err;
+	if (!is_device(swap) && swap->inode->i_mapping->nrpages)
 		return refuse(why, -EINVAL, "I/O to it goes through the page cache");
 	return 0;
 }
 
-/* A file of ours is left empty, one of the admin's as large as it is, without content. */
+/*
+ * A file of ours is left empty, one of the admin's as large as it is, without content.
+ * As who has mounted: the last to leave a pool may be a VM, which may not write there.
+ */
 static void discard_content(struct ballast_swap *swap)
 {
+	const struct cred *mine = override_creds(swap->file->f_cred);
 	int err = -EBUSY;
 
 	if (!is_frozen(swap->file))
 		err = swap->created ? vfs_truncate(&swap->file->f_path, 0) :
 		      vfs_fallocate(swap->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				    0, size_bytes(swap));
+	revert_creds(mine);
 	if (err && err != -EOPNOTSUPP)
 		pr_info("ballast: swap file %pD: content not discarded (error %d)\n",
 			swap->file, err);
+}
+
+/*
+ * If it cannot be used it is as large as it was: also where it seems so, there may be
+ * space behind its end.
+ */
+static int reserve_and_try(struct ballast_swap *swap, const char **why)
+{
+	const loff_t old_bytes = i_size_read(swap->inode);
+	int err = reserve(swap, why) ?: try_direct(swap, why);
+
+	if (err && !is_device(swap) && !is_frozen(swap->file))
+		vfs_truncate(&swap->file->f_path, old_bytes);
+	return err;
 }
 
 /* It is open and checked: make it ready.  On error the caller closes the file. */
@@ -416,17 +463,10 @@ static int set_up(struct ballast_swap *swap, u64 limit_bytes, const char **why)
 
 	if (err)
 		return err;
-	err = try_direct(swap, why);
+	err = check_content(swap, why) ?: reserve_and_try(swap, why);
 	if (err)
 		kvfree(swap->memory);
 	return err;
-}
-
-/* What was created for a mount that then failed is left, but takes no space. */
-static void empty_created(struct ballast_swap *swap)
-{
-	if (swap->created && !is_frozen(swap->file))
-		vfs_truncate(&swap->file->f_path, 0);
 }
 
 /**
@@ -467,7 +507,6 @@ struct ballast_swap *ballast_swap_open(const char *path, u64 limit_bytes,
 leave:
 	leave_list(swap);
 close:
-	empty_created(swap);
 	fput(swap->file);
 free:
 	kfree(swap);

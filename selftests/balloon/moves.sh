@@ -101,6 +101,21 @@ test_target_changes_while_inflating()
 	done
 }
 
+# A parameter that concerns all balloons is written all the while.
+test_unbound_while_a_parameter_is_written()
+{
+	move plain 124
+	guest_command plain nag /sys/module/ballast_balloon/parameters/self_balloon N
+	for _ in {1..10}; do
+		guest_command plain write $driver/unbind virtio0
+		guest_command plain write $driver/bind virtio0
+	done
+	guest_command plain hush
+	arrives plain 124
+	guest_verify plain
+	move plain $memory
+}
+
 test_statistics()
 {
 	local stats updated total
@@ -243,6 +258,7 @@ part_moves()
 	ktap_run "sweep of ranges" test_sweep_of_ranges
 	ktap_run "flapping target" test_flapping_target
 	ktap_run "target changes while inflating" test_target_changes_while_inflating
+	ktap_run "unbound while a parameter is written" test_unbound_while_a_parameter_is_written
 	ktap_run "pages move" test_pages_move
 	ktap_run "statistics" test_statistics
 	ktap_run "all comes back with the module" test_unload

@@ -248,6 +248,10 @@ static void test_seek_1tib(int argc, char **argv)
 	char *p;
 
 	(void)argc; (void)argv;
+	/* the largest offset lies within a page */
+	set_size(fd, LLONG_MAX);
+	expect_seek(fd, 0, -1, 0);
+	expect_seek(fd, LLONG_MAX - 1, -1, LLONG_MAX - 1);
 	set_size(fd, size);
 	expect_seek(fd, 0, -1, 0);
 	CHECK_EQUAL(pwrite(fd, "x", 1, size - 1), 1);

@@ -328,6 +328,62 @@ a_file_on_ext4_serves_as_swap()
 	keeps_nothing "$dir/swap"
 }
 
+holds_nothing()
+{
+	[ "$(stat -c %b "$1")" = 0 ]
+}
+
+runs_as_nobody()
+{
+	[ "$(stat -c %u "/proc/$1")" = 65534 ] && [ "$(<"/proc/$1/comm")" = sleep ]
+}
+
+# A pool that was unmounted lazily goes with its last VM, which runs as somebody else.
+last_user_is_not_root()
+{
+	trap test_end EXIT
+	local dir last
+	dir=$(fs_make 64)
+	pool_mount p 8m off "swap=$dir/swap,swapsize=24m"
+	mapper_start a "$work/p/a" 6000
+	mapper a write 0 1+6000
+	[ "$(pool p pages_swapped_out)" -ge 4000 ]
+	setpriv --reuid 65534 --regid 65534 --clear-groups sleep 1000 <"$work/p/a" &
+	last=$!
+	echo "$last" >"$work/last.pid"
+	wait_until 5 runs_as_nobody "$last"
+	umount -l "$work/p"
+	mapper_stop a
+	[ "$(stat -c %b "$dir/swap")" -gt 30000 ]
+	kill "$last"
+	wait_until 20 holds_nothing "$dir/swap"
+}
+
+# Who named the wrong file finds it as it was.
+refused_file_is_as_it_was()
+{
+	trap test_end EXIT
+	local dir sum
+	dir=$(fs_make 64)
+	head -c 100000 /dev/urandom >"$dir/dear"
+	printf 'abc' >"$dir/small"
+	truncate -s 2m "$dir/zeroes"
+	chmod 600 "$dir"/*
+	sum=$(cat "$dir/dear" "$dir/small" "$dir/zeroes" | md5sum)
+	dmesg -C
+	refute "what is dear" pool_mount p 8m off "swap=$dir/dear,swapsize=24m"
+	dmesg | grep "swap.*something else is in it"
+	refute "what is small" pool_mount p 8m off "swap=$dir/small,swapsize=24m"
+	dmesg | grep "swap.*it has less than 4 KiB"
+	refute "more than there is room for" pool_mount p 8m off "swap=$dir/zeroes,swapsize=1g"
+	dmesg | grep "swap.*zeroes: its filesystem has no room for that size"
+	refute "a new one of that size" pool_mount p 8m off "swap=$dir/new,swapsize=1g"
+	dmesg | grep "swap.*new: its filesystem has no room for that size"
+	expect sum "$(cat "$dir/dear" "$dir/small" "$dir/zeroes" | md5sum)" "$sum"
+	expect "bytes of zeroes" "$(stat -c %s "$dir/zeroes")" $((2 * mib))
+	expect "bytes and blocks of the new one" "$(stat -c "%s %b" "$dir/new")" "0 0"
+}
+
 # has_at_most PERCENT: of its size, each file in the store; a round of reclaim may be above
 has_at_most()
 {
@@ -1012,6 +1068,12 @@ bad_options()
 	! mount -o remount,compress=zstd "$work/p" 2>/dev/null || return 1
 	! mount -o remount,swap=/dev/null "$work/p" 2>/dev/null || return 1
 	mount -o remount,size=9m "$work/p"
+	for option in mode=0700 uid=1 gid=1 swapsize=4m; do
+		! mount -o "remount,$option" "$work/p" 2>/dev/null ||
+			{ echo "taken at remount: $option"; return 1; }
+	done
+	mount -o remount,mode=0755,uid=0,size=8m "$work/p"
+	mount -o remount,size=9m "$work/p"
 	grep -q " $work/p ballastfs .*compress=lz4,swap=$disk" /proc/mounts
 }
 
@@ -1051,7 +1113,8 @@ build "$here/meet.c" || exit 1
 sharing_stop
 for test in lz4_keeps_content zstd_keeps_content lzo_keeps_content \
 	same_filled_pages_take_no_store kept_if_half_a_page swap_keeps_content \
-	batches_out_single_pages_in a_file_on_ext4_serves_as_swap swap_no_larger_than_told \
+	batches_out_single_pages_in a_file_on_ext4_serves_as_swap last_user_is_not_root \
+	refused_file_is_as_it_was swap_no_larger_than_told \
 	reclaim_has_hysteresis ceiling ceiling_without_swap oldest_go_to_swap \
 	slow_reads_hold_up_nobody read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
 	writes_fail frozen_filesystem reads_fail write_meets_punch other_content remount_smaller in_use_for_a_moment \

@@ -7,6 +7,8 @@
  *   read PATH              the file's text, lines joined by "|"
  *   number PATH WORD       what follows WORD at the beginning of a line
  *   write PATH TEXT        as one write
+ *   nag PATH TEXT          a process that writes that again and again
+ *   hush                   its end
  *   load FILE [PARAMETERS] a module of /modules
  *   unload NAME
  *   hog MIB                a process that fills so much memory, and keeps it;
@@ -37,6 +39,7 @@
 static commands_report *report;
 static pid_t hog_pid;
 static int hog_pipe = -1;
+static pid_t nag_pid;
 
 static void answer(const char *number, const char *text)
 {
@@ -98,6 +101,35 @@ static void do_write(const char *number, const char *path, const char *text)
 		answer(number, "ok");
 	if (fd >= 0)
 		close(fd);
+}
+
+static void do_nag(const char *number, const char *path, const char *text)
+{
+	int fd;
+
+	nag_pid = nag_pid ?: fork();
+	while (!nag_pid) {
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, text, strlen(text)) < 0)
+			_exit(1);
+		close(fd);
+	}
+	if (nag_pid > 0) {
+		answer(number, "ok");
+	} else {
+		answer_error(number);
+		nag_pid = 0;
+	}
+}
+
+static void do_hush(const char *number)
+{
+	int status = 0;
+
+	kill(nag_pid, SIGKILL);
+	waitpid(nag_pid, &status, 0);
+	nag_pid = 0;
+	answer(number, WIFSIGNALED(status) ? "ok" : "error could not write");
 }
 
 static void do_fill(const char *number, const char *path, unsigned int mib)
@@ -217,6 +249,10 @@ static void obey(char *line)
 		do_number(number, first, rest);
 	else if (!strcmp(verb, "write") && first && rest)
 		do_write(number, first, rest);
+	else if (!strcmp(verb, "nag") && first && rest)
+		do_nag(number, first, rest);
+	else if (!strcmp(verb, "hush") && nag_pid)
+		do_hush(number);
 	else if (!strcmp(verb, "hog") && first)
 		do_hog(number, atoi(first));
 	else if (!strcmp(verb, "fill") && first && rest)
