@@ -223,6 +223,33 @@ test_doctor_knows_the_host()
 	done
 }
 
+# between MIN MAX: so says the module of "none", in MiB
+between()
+{
+	is none min_bytes $(($1 * mib)) && is none max_bytes $(($2 * mib))
+}
+
+# The module refuses a min above the max, on the way too: up, down, and past each other.
+test_min_and_max_go_together()
+{
+	local range min max
+	for range in "8 16" "32 64" "8 16" "2 4"; do
+		read -r min max <<<"$range"
+		"$tools/ballastctl" set none "min=${min}M" "max=${max}M"
+		between "$min" "$max"
+	done
+	"$tools/ballastctl" set none min=default max=default
+	for range in "8 16" "32 64" "2 4"; do
+		read -r min max <<<"$range"
+		configure "[vm none]\nmin = ${min}M\nmax = ${max}M\n"
+		daemon_reload
+		until_true 10 between "$min" "$max"
+	done
+	configure
+	daemon_reload
+	until_true 10 is none min_bytes 0
+}
+
 test_guest_that_ends_is_forgotten()
 {
 	local pid
@@ -258,5 +285,6 @@ ktap_run module_is_loaded_anew test_module_is_loaded_anew
 ktap_run stopped_guest_is_frozen test_stopped_guest_is_frozen
 ktap_run trace_is_what_the_simulator_reads test_trace_is_what_the_simulator_reads
 ktap_run doctor_knows_the_host test_doctor_knows_the_host
+ktap_run min_and_max_go_together test_min_and_max_go_together
 ktap_run guest_that_ends_is_forgotten test_guest_that_ends_is_forgotten
 ktap_end

@@ -170,6 +170,56 @@ static void settings_merge(void **state)
 	assert_string_equal(text, "2");
 }
 
+/* Each is taken by a module that refuses a min above the max, from 1G..2G on. */
+static void taken_in_order(const char *min_text, const char *max_text)
+{
+	uint64_t min = 1ULL << 30, max = 2ULL << 30, value;
+	enum ballast_setting order[BALLAST_SETTINGS];
+	struct ballast_settings s = { 0 };
+	unsigned int seen = 0;
+	int i;
+
+	assert_int_equal(ballast_settings_assign(&s, min_text, why, sizeof(why)), 0);
+	assert_int_equal(ballast_settings_assign(&s, max_text, why, sizeof(why)), 0);
+	ballast_settings_order(&s, min, order);
+	for (i = 0; i < BALLAST_SETTINGS; i++) {
+		value = s.value[order[i]];
+		seen |= 1U << order[i];
+		if (order[i] == BALLAST_SET_MIN)
+			min = value;
+		if (order[i] == BALLAST_SET_MAX)
+			max = s.is_default & 1U << BALLAST_SET_MAX ? 8ULL << 30 : value;
+		assert_true(min <= max);
+	}
+	assert_int_equal(seen, (1U << BALLAST_SETTINGS) - 1);
+}
+
+static void settings_order(void **state)
+{
+	(void)state;
+	taken_in_order("min=4G", "max=6G");
+	taken_in_order("min=256M", "max=512M");
+	taken_in_order("min=1536M", "max=1536M");
+	taken_in_order("min=512M", "max=512M");
+	taken_in_order("min=4G", "max=default");
+	taken_in_order("min=default", "max=512M");
+}
+
+static void settings_only(void **state)
+{
+	struct ballast_settings all = { 0 }, one;
+
+	(void)state;
+	assert_int_equal(ballast_settings_assign(&all, "shares=7", why, sizeof(why)), 0);
+	assert_int_equal(ballast_settings_assign(&all, "min=default", why, sizeof(why)), 0);
+	one = ballast_settings_only(&all, BALLAST_SET_SHARES);
+	assert_int_equal(one.given, 1U << BALLAST_SET_SHARES);
+	assert_int_equal(one.is_default, 0);
+	assert_int_equal(one.value[BALLAST_SET_SHARES], 7);
+	one = ballast_settings_only(&all, BALLAST_SET_MAX);
+	assert_int_equal(one.given | one.is_default, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +229,8 @@ int main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(sizes_for_readers),
 		cmocka_unit_test(settings_merge),
+		cmocka_unit_test(settings_order),
+		cmocka_unit_test(settings_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

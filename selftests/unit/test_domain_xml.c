@@ -95,6 +95,8 @@ static void what_cannot_be_adopted(void **state)
 		"memAccess");
 	refused("<domain><devices><hostdev mode='subsystem'/></devices></domain>", -ENOTSUP,
 		"host device");
+	refused("<domain><devices><interface type='hostdev'/></devices></domain>", -ENOTSUP,
+		"host device");
 	refused("<network/>", -EINVAL, "not the XML of a domain");
 	refused("<domain>", -EINVAL, "not the XML of a domain");
 	refused("", -EINVAL, "not the XML of a domain");

@@ -93,11 +93,9 @@ static int parse_all(int argc, char **argv, struct ballast_settings *settings)
 /** ctl_set() - ballastctl set VM NAME=VALUE... */
 int ctl_set(struct ctl *ctl, int argc, char **argv)
 {
-	/* min last: it may need the room that a new max leaves */
-	static const enum ballast_setting order[] = {
-		BALLAST_SET_SHARES, BALLAST_SET_TAX, BALLAST_SET_MAX, BALLAST_SET_MIN,
-	};
+	enum ballast_setting order[BALLAST_SETTINGS];
 	struct ballast_settings settings;
+	uint64_t min_now = 0;
 	struct vm_view vm;
 	size_t i;
 
@@ -107,6 +105,8 @@ int ctl_set(struct ctl *ctl, int argc, char **argv)
 		return CTL_FAILED;
 	if (no_module(ctl) || view_find(ctl, argv[0], &vm))
 		return CTL_FAILED;
+	ballast_sysfs_vm_read_u64(&ctl->sysfs, vm.pid, "min_bytes", &min_now);
+	ballast_settings_order(&settings, min_now, order);
 	for (i = 0; i < BALLAST_SETTINGS; i++)
 		if (settings.given & 1U << order[i] &&
 		    write_one(ctl, &vm, &settings, order[i]))

@@ -110,13 +110,33 @@ static bool wrote(const struct vm *vm, const char *file, int err)
 	return !err;
 }
 
+/* What the module has refused is no setting of ours: it is tried again with the next. */
+static void write_setting(struct vm *vm, const struct ballast_settings *wanted,
+			  enum ballast_setting setting)
+{
+	struct ballast_settings one = ballast_settings_only(wanted, setting);
+	struct ballast_settings old = ballast_settings_only(&vm->written, setting);
+	const char *file = ballast_settings_file(setting);
+	char text[32];
+	int err;
+
+	if (!one.given || ballast_settings_equal(&one, &old))
+		return;
+	ballast_settings_format(wanted, setting, text, sizeof(text));
+	err = ballast_sysfs_vm_write(&vm->daemon->sysfs, vm->pid, file, text);
+	if (!wrote(vm, file, err))
+		return;
+	log_info("%s: %s is %s", vm->name, file, text);
+	ballast_settings_merge(&vm->written, &one);
+}
+
 static void write_settings(struct vm *vm)
 {
 	const struct config_vm *section = config_find_vm(&vm->daemon->config, vm->name);
 	struct ballast_settings wanted = vm->metadata;
-	char text[32];
-	const char *file;
-	int i, err;
+	enum ballast_setting order[BALLAST_SETTINGS];
+	uint64_t min_now = 0;
+	int i;
 
 	if (section)
 		ballast_settings_merge(&wanted, &section->settings);
@@ -125,16 +145,10 @@ static void write_settings(struct vm *vm)
 	wanted.given |= vm->written.given;
 	if (ballast_settings_equal(&wanted, &vm->written))
 		return;
-	for (i = 0; i < BALLAST_SETTINGS; i++) {
-		if (!(wanted.given & 1U << i))
-			continue;
-		file = ballast_settings_file(i);
-		ballast_settings_format(&wanted, i, text, sizeof(text));
-		err = ballast_sysfs_vm_write(&vm->daemon->sysfs, vm->pid, file, text);
-		if (wrote(vm, file, err))
-			log_info("%s: %s is %s", vm->name, file, text);
-	}
-	vm->written = wanted;
+	ballast_sysfs_vm_read_u64(&vm->daemon->sysfs, vm->pid, "min_bytes", &min_now);
+	ballast_settings_order(&wanted, min_now, order);
+	for (i = 0; i < BALLAST_SETTINGS; i++)
+		write_setting(vm, &wanted, order[i]);
 }
 
 static void write_state(struct vm *vm)

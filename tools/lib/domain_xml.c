@@ -125,6 +125,23 @@ static void drop(xmlNode *node)
 	xmlFreeNode(node);
 }
 
+/* A host device, also one that is there as a network interface. */
+static bool is_passed_through(xmlNode *device)
+{
+	xmlChar *type;
+	bool passed;
+
+	if (xml_is_element(device, "hostdev", NULL))
+		return true;
+	if (!xml_is_element(device, "interface", NULL))
+		return false;
+	type = xmlGetNoNsProp(device, BAD_CAST "type");
+	passed = type && (!xmlStrcmp(type, BAD_CAST "hostdev") ||
+			  !xmlStrcmp(type, BAD_CAST "vdpa"));
+	xmlFree(type);
+	return passed;
+}
+
 /* What cannot be with guest memory on ballastfs; NULL if nothing. */
 static const char *obstacle(xmlNode *domain)
 {
@@ -140,8 +157,9 @@ static const char *obstacle(xmlNode *domain)
 		if (private)
 			return "a NUMA cell has memAccess='private'; ballastfs needs shared";
 	}
-	if (xml_child(devices, "hostdev", NULL))
-		return "a host device is passed through: it pins all of the guest's memory";
+	for (node = devices ? devices->children : NULL; node; node = node->next)
+		if (is_passed_through(node))
+			return "a host device is passed through: it pins all of the guest's memory";
 	return NULL;
 }
 

@@ -128,6 +128,39 @@ void ballast_settings_merge(struct ballast_settings *to,
 	to->given |= over->given;
 }
 
+/**
+ * ballast_settings_order() - the order in which the module takes them
+ * @settings: what is to be written
+ * @min_now: the VM's min as it is, bytes
+ * @order: result: all settings, given or not
+ *
+ * A min above the max is refused, whichever is written; and a max that is lowered may
+ * leave the room that a min needs.
+ */
+void ballast_settings_order(const struct ballast_settings *settings, uint64_t min_now,
+			    enum ballast_setting order[BALLAST_SETTINGS])
+{
+	const unsigned int max = 1U << BALLAST_SET_MAX;
+	bool min_first = settings->given & max && !(settings->is_default & max) &&
+			 settings->value[BALLAST_SET_MAX] < min_now;
+
+	order[0] = BALLAST_SET_SHARES;
+	order[1] = BALLAST_SET_TAX;
+	order[2] = min_first ? BALLAST_SET_MIN : BALLAST_SET_MAX;
+	order[3] = min_first ? BALLAST_SET_MAX : BALLAST_SET_MIN;
+}
+
+/** ballast_settings_only() - one of them, if it is given, and nothing else */
+struct ballast_settings ballast_settings_only(const struct ballast_settings *settings,
+					      enum ballast_setting setting)
+{
+	struct ballast_settings one = *settings;
+
+	one.given &= 1U << setting;
+	one.is_default &= 1U << setting;
+	return one;
+}
+
 /** ballast_settings_equal() - do @a and @b say the same? */
 bool ballast_settings_equal(const struct ballast_settings *a,
 			    const struct ballast_settings *b)

@@ -38,6 +38,10 @@ void ballast_settings_merge(struct ballast_settings *to,
 			    const struct ballast_settings *over);
 bool ballast_settings_equal(const struct ballast_settings *a,
 			    const struct ballast_settings *b);
+void ballast_settings_order(const struct ballast_settings *settings, uint64_t min_now,
+			    enum ballast_setting order[BALLAST_SETTINGS]);
+struct ballast_settings ballast_settings_only(const struct ballast_settings *settings,
+					      enum ballast_setting setting);
 void ballast_settings_format(const struct ballast_settings *settings,
 			     enum ballast_setting setting, char *text, size_t room);
 
