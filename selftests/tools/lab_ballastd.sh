@@ -274,7 +274,7 @@ configure
 : >"$daemon_log"
 module_load
 ktap_suite ballastd
-ktap_plan 11
+ktap_plan 12
 ktap_run guests_are_found test_guests_are_found
 ktap_run observe_moves_nothing test_observe_moves_nothing
 ktap_run enforce_moves_the_balloon test_enforce_moves_the_balloon
