@@ -365,10 +365,8 @@ static int try_header(struct ballast_swap *swap,
 		      const char **why)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
-	int err = -ENOMEM;
+	int err = page ? try(swap, page) : -ENOMEM;
 
-	if (page)
-		err = try(swap, page);
 	if (page)
 		__free_page(page);
 	switch (err) {
@@ -386,11 +384,10 @@ static int try_header(struct ballast_swap *swap,
 static int leave_page_cache(struct ballast_swap *swap, const char **why)
 {
 	struct address_space *mapping = swap->inode->i_mapping;
-	int err;
+	int err = 0;
 
-	if (is_device(swap))
-		return 0;
-	err = filemap_write_and_wait(mapping) ?: invalidate_inode_pages2(mapping);
+	if (!is_device(swap))
+		err = filemap_write_and_wait(mapping) ?: invalidate_inode_pages2(mapping);
 	return err ? refuse(why, err, "its pages cannot be dropped from the page cache: somebody uses it") : 0;
 }
 
@@ -442,10 +439,7 @@ static void discard_content(struct ballast_swap *swap)
 			swap->file, err);
 }
 
-/*
- * If it cannot be used it is as large as it was: also where it seems so, there may be
- * space behind its end.
- */
+/* If it cannot be used it gets its old size back, and gives space behind its end back. */
 static int reserve_and_try(struct ballast_swap *swap, const char **why)
 {
 	const loff_t old_bytes = i_size_read(swap->inode);
