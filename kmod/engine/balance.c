@@ -323,7 +323,7 @@ static u64 add_excess(struct ballast_vm *vm)
 
 static bool has_waited(const struct ballast_pool *pool)
 {
-	return time_after(jiffies, pool->soft_since +
+	return time_after(jiffies, pool->high_until +
 			  msecs_to_jiffies(READ_ONCE(ballast_policy_tunables.soft_wait_ms)));
 }
 
@@ -347,9 +347,7 @@ static void drive_reclaim(const struct view *view)
 		excess += mine;
 		balloons |= mine && is_movable(READ_ONCE(vm_at[i]->settings.balloon_state));
 	}
-	if (pool->state == BALLAST_STATE_HIGH)
-		pool->soft_since = jiffies;
-	else if (!balloons || has_waited(pool))
+	if (pool->state != BALLAST_STATE_HIGH && (!balloons || has_waited(pool)))
 		wanted = min(excess, view->thresholds.high_pages -
 				     min(view->thresholds.high_pages, view->free_pages));
 	ballast_reclaim_ask(pool, wanted);
@@ -390,6 +388,8 @@ static bool state_changed(struct ballast_pool *pool,
 	state = ballast_state_next(*state_of(pool), view.free_pages, &view.thresholds);
 	if (state == *state_of(pool))
 		return false;
+	if (pool && pool->state == BALLAST_STATE_HIGH)
+		pool->high_until = jiffies;
 	WRITE_ONCE(*state_of(pool), state);
 	watcher->state_changed(pool);
 	return true;

@@ -137,7 +137,7 @@ struct ballast_store_ops {
  * @promised_pages: sum of its files' sizes
  * @min_pages: sum of its VMs' mins
  * @state: enum ballast_state, the engine's
- * @soft_since: jiffies when it was last in state high, the engine's
+ * @high_until: jiffies when it last left state high, the engine's
  * @vms_available_pages: what its VMs divide, the engine's
  * @vms_target_pages: sum of the targets of its VMs, the engine's
  */
@@ -173,7 +173,7 @@ struct ballast_pool {
 	atomic64_t promised_pages;
 	atomic64_t min_pages;
 	u32 state;
-	unsigned long soft_since;
+	unsigned long high_until;
 	u64 vms_available_pages;
 	u64 vms_target_pages;
 };

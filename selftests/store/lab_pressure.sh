@@ -396,8 +396,8 @@ soft_waits_for_balloons()
 	takes_what_is_missing "$missing" "$above"
 	soft_takes_after ok
 	say "with one that does not move, after $after_ms ms of $wait_ms"
-	# counted from the last time that the pool was seen to have enough
-	expect_range "ms that a balloon has" "$after_ms" $((wait_ms - 2000 * slow)) $((2 * wait_ms))
+	# counted from when the engine saw the pool leave state high, which the last knob makes
+	expect_range "ms that a balloon has" "$after_ms" $((wait_ms - 500 * slow)) $((2 * wait_ms))
 	is_right a
 	is_right b
 	nothing_stays
