@@ -38,26 +38,29 @@ SOURCES := Kbuild kmod include
 BALLOON_BUILD = $(CURDIR)/.build/balloon-$(KVER)
 TEST_BUILD = $(CURDIR)/.build/tests-$(KVER)
 
-.PHONY: all modules balloon test-modules tools clean install demo check check-all check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-dkms check-pressure fig2 fig7 fig8 lint unit packages
+.PHONY: all modules balloon test-modules tools clean install demo check check-all check-debug check-tools bench bench-sampling bench-balloon bench-store check-balloon check-dkms check-pressure fig2 fig7 fig8 lint unit packages build-packages
 all: modules balloon
 
 # $(call kbuild,TREE OF LINKS,SOURCES,WHERE ITS KBUILD IS)
 define kbuild
-@selftests/packages build
 @selftests/vm/link-tree "$(1)" $(2)
 @kdir=$$($(KERNEL_HELPER) --build-dir "$(KVER)") || exit; \
 $(MAKE) -C "$$kdir" M="$(3)" W=$(W) $(if $(C),C=$(C) CF="-D__CHECK_ENDIAN__") modules \
 	| sed -u -e '/Entering directory\|Leaving directory/d'; exit $${PIPESTATUS[0]}
 endef
 
-modules:
+# before KVER's default is looked for: on a new machine there is none
+build-packages:
+	@selftests/packages build
+
+modules: build-packages
 	$(call kbuild,$(BUILD),$(SOURCES),$(BUILD))
 
-balloon:
+balloon: build-packages
 	$(call kbuild,$(BALLOON_BUILD),virtio-balloon-guest,$(BALLOON_BUILD)/virtio-balloon-guest)
 
 # what tests in the lab load beside it
-test-modules:
+test-modules: build-packages
 	$(call kbuild,$(TEST_BUILD),selftests/modules,$(TEST_BUILD)/selftests/modules)
 
 tools:

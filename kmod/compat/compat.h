@@ -164,4 +164,11 @@ static inline void ballast_shrinker_remove(struct ballast_shrinker *shrinker)
 #endif
 }
 
+/* Flags of a memslot that is not memory in a VMM's address space. */
+#ifdef BALLAST_HAVE_GUEST_MEMFD
+#define BALLAST_SLOT_FLAGS_NO_MEMORY	(KVM_MEM_READONLY | KVM_MEM_GUEST_MEMFD)
+#else
+#define BALLAST_SLOT_FLAGS_NO_MEMORY	KVM_MEM_READONLY
+#endif
+
 #endif /* BALLAST_COMPAT_H */

@@ -7,11 +7,6 @@
 
 #include "vm.h"
 
-/* 6.8: memory that only the guest sees, in no VMM's address space. */
-#ifndef KVM_MEM_GUEST_MEMFD
-#define KVM_MEM_GUEST_MEMFD 0
-#endif
-
 /*
  * Memory, not ROM nor a device's; of the ordinary address space: SMM's is the
  * same memory once more.  KVM's own slots (APIC page, TSS) have ids above the
@@ -23,7 +18,7 @@ static inline bool ballast_slot_is_memory(const struct ballast_guest *guest,
 	unsigned int i;
 
 	if (!slot->npages || slot->id >= KVM_USER_MEM_SLOTS ||
-	    slot->flags & (KVM_MEM_READONLY | KVM_MEM_GUEST_MEMFD))
+	    slot->flags & BALLAST_SLOT_FLAGS_NO_MEMORY)
 		return false;
 	for (i = 0; i < guest->devices_nr; i++)
 		if (guest->devices[i] == slot->id)

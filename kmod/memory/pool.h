@@ -132,7 +132,7 @@ struct ballast_store_ops {
  * @files: its maps, those among them that nobody sees any more
  * @shared_frames: frames with state shared; one each whatever its sharers
  * @admission: 1: files may not grow beyond what can be promised
- * @swap_pages: size of its swap file; constant once it is mounted
+ * @swap_pages: size of its swap file, without the places that are bad
  * @keep_free_pages: what is not to be promised; reclaim's
  * @promised_pages: sum of its files' sizes
  * @min_pages: sum of its VMs' mins
@@ -168,7 +168,7 @@ struct ballast_pool {
 	atomic_long_t files;
 	atomic_long_t shared_frames;
 	u32 admission;
-	unsigned long swap_pages;
+	atomic_long_t swap_pages;
 	unsigned long keep_free_pages;
 	atomic64_t promised_pages;
 	atomic64_t min_pages;

@@ -31,7 +31,7 @@ static u64 memory_pages(struct ballast_pool *pool, unsigned long limit_pages)
 
 static u64 capacity_pages(struct ballast_pool *pool, unsigned long limit_pages)
 {
-	return memory_pages(pool, limit_pages) + pool->swap_pages;
+	return memory_pages(pool, limit_pages) + atomic_long_read(&pool->swap_pages);
 }
 
 /* Add to a sum if it stays within @most; returns what is missing. */
@@ -119,6 +119,6 @@ u64 ballast_promise_least_pages(struct ballast_pool *pool)
 
 	if (READ_ONCE(pool->admission))
 		pages = max_t(s64, pages, atomic64_read(&pool->promised_pages) -
-					  (s64)pool->swap_pages);
+					  atomic_long_read(&pool->swap_pages));
 	return pages > 0 ? pages + READ_ONCE(pool->keep_free_pages) : 0;
 }

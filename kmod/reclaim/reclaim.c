@@ -71,6 +71,15 @@ static long wanted_pages(struct ballast_reclaim *reclaim, bool *anybody)
 	return asked;
 }
 
+/* As the pool's state low: once begun it ends where hard would begin. */
+static bool is_low(const struct ballast_reclaim *reclaim)
+{
+	struct ballast_pool *pool = reclaim->pool;
+
+	return pages_left(pool) < (long)(pool->holding_back ? READ_ONCE(reclaim->hard_pages) :
+							      READ_ONCE(reclaim->low_pages));
+}
+
 static void hold_back(struct ballast_reclaim *reclaim, bool hold)
 {
 	struct ballast_pool *pool = reclaim->pool;
@@ -118,7 +127,7 @@ static bool work(struct ballast_reclaim *reclaim)
 	bool anybody;
 	long wanted = wanted_pages(reclaim, &anybody), taken;
 
-	hold_back(reclaim, wanted && pages_left(reclaim->pool) < (long)reclaim->low_pages);
+	hold_back(reclaim, wanted && is_low(reclaim));
 	if (!wanted) {
 		reclaim->fruitless = 0;
 		return false;

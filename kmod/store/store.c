@@ -133,6 +133,13 @@ void ballast_store_drop(struct ballast_map *map, struct ballast_stored *entry)
 	settle(store);
 }
 
+/* A place that has lost a page is not used again, nor promised to anybody. */
+static void give_up_place(struct ballast_pool *pool, u32 place)
+{
+	ballast_swap_mark_bad(pool->store->swap, place);
+	atomic_long_dec(&pool->swap_pages);
+}
+
 static void release(struct ballast_slot *slot, unsigned long word)
 {
 	struct ballast_map *map = slot->block->map;
@@ -140,7 +147,7 @@ static void release(struct ballast_slot *slot, unsigned long word)
 	if (ballast_word_state(word) == BALLAST_COMPRESSED)
 		ballast_store_drop(map, ballast_stored_entry(word));
 	else if (word & BALLAST_SLOT_LOST)
-		ballast_swap_mark_bad(map->pool->store->swap, ballast_stored_swap_slot(word));
+		give_up_place(map->pool, ballast_stored_swap_slot(word));
 	else
 		ballast_swap_free(map->pool->store->swap, ballast_stored_swap_slot(word));
 }
@@ -417,7 +424,7 @@ int ballast_store_add_pool(struct ballast_pool *pool, int codec,
 	store->pool = pool;
 	store->swap = swap;
 	if (swap) {
-		pool->swap_pages = ballast_swap_size_pages(swap);
+		atomic_long_set(&pool->swap_pages, ballast_swap_size_pages(swap));
 		pool->admission = 1;
 	}
 	store->batch.store = store;

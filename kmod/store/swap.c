@@ -15,7 +15,6 @@
  * What lies in a slot belongs to whoever was given it.
  */
 #include <linux/blkdev.h>
-#include <linux/cred.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
@@ -30,6 +29,7 @@
 #include <linux/xxhash.h>
 #include <uapi/linux/ballast.h>
 
+#include "discard.h"
 #include "swap.h"
 #include "swapmap.h"
 
@@ -420,23 +420,13 @@ static int try_direct(struct ballast_swap *swap, const char **why)
 	return 0;
 }
 
-/*
- * A file of ours is left empty, one of the admin's as large as it is, without content.
- * As who has mounted: the last to leave a pool may be a VM, which may not write there.
- */
 static void discard_content(struct ballast_swap *swap)
 {
-	const struct cred *mine = override_creds(swap->file->f_cred);
-	int err = -EBUSY;
-
-	if (!is_frozen(swap->file))
-		err = swap->created ? vfs_truncate(&swap->file->f_path, 0) :
-		      vfs_fallocate(swap->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				    0, size_bytes(swap));
-	revert_creds(mine);
-	if (err && err != -EOPNOTSUPP)
-		pr_info("ballast: swap file %pD: content not discarded (error %d)\n",
-			swap->file, err);
+	if (is_frozen(swap->file))
+		pr_warn("ballast: swap file %pD: content not discarded: its filesystem is frozen\n",
+			swap->file);
+	else
+		ballast_discard(swap->file, swap->inode, size_bytes(swap), swap->created);
 }
 
 /* If it cannot be used it gets its old size back, and gives space behind its end back. */

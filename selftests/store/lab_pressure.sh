@@ -276,7 +276,7 @@ poor_and_rich()
 above_target_waits()
 {
 	trap test_end EXIT
-	local disk held rounds
+	local disk held rounds free
 	disk=$(disk_failing $((2 * memory)))
 	pool_mount $((2 * used)) "compress=off,swap=$disk"
 	knob policy/mode enforce
@@ -305,6 +305,14 @@ above_target_waits()
 	expect state "$(pool state)" low
 	[ "$(pool free_bytes)" -gt 0 ]
 	say "held back $(pool held_back) times with $(($(pool free_bytes) / 4096)) pages free"
+	# until state low ends, not just until as much is free as it began below
+	free=$(pool free_bytes)
+	knob policy/low_bp $((free * 5000 / $(pool size_bytes)))
+	wait_until 30 takes_more_than $(($(pool pages_swapped_out) + 32))
+	[ "$(pool free_bytes)" -ge "$free" ]
+	ask a state
+	expect "rounds of a with more free" "${said[3]}" "$rounds"
+	expect "state with more free" "$(pool state)" low
 	# until it is below, whatever the state
 	set_ a min_bytes $(($(get a resident_bytes) + 25 * 4096))
 	wait_until 20 has_rounds a $((rounds + 1)) || { report; return 1; }

@@ -163,6 +163,44 @@ swap_keeps_content()
 	keeps_nothing "$disks/memory/backing"
 }
 
+# Disks are not alike in what they can give up.  A mapped one with a delay discards, and
+# does not zero; a loop device on that does neither.
+disk_is_discarded()
+{
+	trap discards_end EXIT
+	local disk loop
+	disk=$(disk_delayed 48 0)
+	pool_mount p 8m off "swap=$disk,compress=off"
+	fill_and_umount
+	keeps_nothing "$disks/memory/backing"
+	# by its header it is known again
+	loop=$(losetup -f --show --direct-io=on "$disk")
+	echo "$loop" >"$work/loop"
+	pool_mount p 8m off "swap=$loop,compress=off"
+	dmesg -C
+	fill_and_umount
+	[ "$(stat -c %b "$disks/memory/backing")" -gt 8000 ]
+	expect "lines of the log" "$(dmesg_lines "swap file ${loop##*/}: content not discarded")" 1
+}
+
+fill_and_umount()
+{
+	mapper_start a "$work/p/a" 4096
+	mapper a write 0 1+4096
+	mapper_stop a
+	[ "$(stat -c %b "$disks/memory/backing")" -gt 8000 ]
+	umount "$work/p"
+}
+
+discards_end()
+{
+	local status=$?
+	! mountpoint -q "$work/p" || umount "$work/p" || status=1
+	[ ! -e "$work/loop" ] || losetup -d "$(<"$work/loop")" || status=1
+	rm -f "$work/loop"
+	test_end "$status"
+}
+
 # swapped_before PAGE: how many of those are
 swapped_before()
 {
@@ -770,13 +808,22 @@ other_content()
 	mapper_stop a
 }
 
+# keeps_some_free POOL: the engine has seen it
+keeps_some_free()
+{
+	[ "$(pool "$1" admissible_bytes)" -lt \
+		$(($(pool "$1" size_bytes) + $(pool "$1" swap_size_bytes))) ]
+}
+
 # A page that cannot be read is lost, for whoever asks for it; no other.
 reads_fail()
 {
 	trap test_end EXIT
-	local disk lost
+	local disk lost admissible
 	disk=$(disk_failing 64)
 	pool_mount p 16m off "swap=$disk,compress=off"
+	wait_until 5 keeps_some_free p
+	admissible=$(pool p admissible_bytes)
 	mapper_start a "$work/p/a" 8192
 	mapper_start b "$work/p/a" 8192
 	mapper_start c "$work/p/a" 8192
@@ -810,6 +857,7 @@ reads_fail()
 	# the places in the swap file are not used again
 	expect "swap that is left" "$(pool p swap_free_bytes)" \
 		$(($(pool p swap_size_bytes) - 2 * 4096))
+	expect "admissible_bytes" "$(pool p admissible_bytes)" $((admissible - 2 * 4096))
 }
 
 # The pool becomes smaller than what is in it.
@@ -1114,7 +1162,7 @@ sharing_stop
 for test in lz4_keeps_content zstd_keeps_content lzo_keeps_content \
 	same_filled_pages_take_no_store kept_if_half_a_page swap_keeps_content \
 	batches_out_single_pages_in a_file_on_ext4_serves_as_swap last_user_is_not_root \
-	refused_file_is_as_it_was swap_no_larger_than_told \
+	disk_is_discarded refused_file_is_as_it_was swap_no_larger_than_told \
 	reclaim_has_hysteresis ceiling ceiling_without_swap oldest_go_to_swap \
 	slow_reads_hold_up_nobody read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
 	writes_fail frozen_filesystem reads_fail write_meets_punch other_content remount_smaller in_use_for_a_moment \
