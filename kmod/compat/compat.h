@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/shrinker.h>
+#include <linux/swap.h>
 
 #ifdef CONFIG_PREEMPT_RT
 #error "The tracepoint of KVM's faults wakes a thread, which a PREEMPT_RT kernel does not allow there"
@@ -161,6 +162,17 @@ static inline void ballast_shrinker_remove(struct ballast_shrinker *shrinker)
 	shrinker_free(shrinker->it);
 #else
 	unregister_shrinker(&shrinker->it);
+#endif
+}
+
+/* Whoever is in direct reclaim has got so many pages that were on no LRU list. */
+static inline void ballast_account_reclaimed(unsigned long pages)
+{
+#ifdef BALLAST_HAVE_ACCOUNT_RECLAIMED
+	mm_account_reclaimed_pages(pages);
+#else
+	if (current->reclaim_state)
+		current->reclaim_state->reclaimed_slab += pages;
 #endif
 }
 

@@ -62,9 +62,11 @@ static unsigned long scan(struct shrinker *shrinker, struct shrink_control *sc)
 		return SHRINK_STOP;
 	wait_event_timeout(reclaim->progress,
 			   READ_ONCE(reclaim->taken_pages) - before >= sc->nr_to_scan, WAIT);
-	taken = READ_ONCE(reclaim->taken_pages) - before;
-	/* some is progress: without any the kernel looks for a process to kill */
-	return taken ?: SHRINK_STOP;
+	taken = min(READ_ONCE(reclaim->taken_pages) - before, sc->nr_to_scan);
+	/* who sees no progress looks for a process to kill; half of a page may be in the store */
+	ballast_account_reclaimed(DIV_ROUND_UP(taken, 2));
+	/* asked once, he waits once; and the kernel does not heed what is returned here */
+	return SHRINK_STOP;
 }
 
 /* ballast_reclaim_add_shrinker() - from now on the host may ask; 0 or -ENOMEM */

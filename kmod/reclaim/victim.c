@@ -241,6 +241,7 @@ long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody)
 	struct ballast_map *map;
 	long taken;
 
+	ballast_store_settle(reclaim->pool->store);
 	map = anybody && in_vain ? NULL : draw_map(reclaim, false);
 	if (!map && anybody)
 		map = draw_map(reclaim, true);

@@ -48,8 +48,14 @@ void ballast_store_exit(void)
 	kmem_cache_destroy(entry_cache);
 }
 
-/* Make the pool's account what the store takes. */
-static void settle(struct ballast_store *store)
+/**
+ * ballast_store_settle() - make the pool's account what the store takes
+ * @store: whose; zsmalloc may have given pages back by itself, to the host's reclaim or
+ *	later than zs_free()
+ *
+ * Context: process or atomic, not interrupts.
+ */
+void ballast_store_settle(struct ballast_store *store)
 {
 	unsigned long now, before;
 	size_t entries;
@@ -130,7 +136,7 @@ void ballast_store_drop(struct ballast_map *map, struct ballast_stored *entry)
 		zs_free(store->zs, entry->handle);
 	}
 	free_entry(store, entry);
-	settle(store);
+	ballast_store_settle(store);
 }
 
 /* A place that has lost a page is not used again, nor promised to anybody. */
@@ -234,14 +240,14 @@ int ballast_store_put(struct ballast_slot *slot)
 		if (swap_is_full(store))
 			ballast_pool_count(store->pool, BALLAST_EVENT_SWAP_FULL);
 		free_entry(store, entry);
-		settle(store);
+		ballast_store_settle(store);
 		return err;
 	}
 	enlist(slot, entry);
 	ballast_slot_store(slot, ballast_entry_stored(entry), entry->length == PAGE_SIZE);
 	if (entry->length != PAGE_SIZE)
 		ballast_pool_count(store->pool, BALLAST_EVENT_COMPRESSED);
-	settle(store);
+	ballast_store_settle(store);
 	return 0;
 }
 

@@ -162,6 +162,7 @@ void ballast_store_remove_pool(struct ballast_pool *pool);
 
 int ballast_store_put(struct ballast_slot *slot);
 int ballast_store_copy(struct ballast_slot *slot, struct page *to);
+void ballast_store_settle(struct ballast_store *store);
 void ballast_store_drop(struct ballast_map *map, struct ballast_stored *entry);
 int ballast_store_fetch(struct ballast_store *store, struct ballast_stored *entry,
 			struct page *to);

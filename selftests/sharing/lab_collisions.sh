@@ -42,14 +42,32 @@ after_pass()
 	cmp "$work/p/a" "$work/wanted"
 }
 
+# traced REASON: skips for it since the trace was emptied
+traced()
+{
+	grep -c "ballast_skip: .*reason=$1\$" /sys/kernel/tracing/trace || true
+}
+
+trace_end()
+{
+	local status=$?
+	echo 0 >/sys/kernel/tracing/events/ballast/ballast_skip/enable
+	test_end "$status"
+}
+
 test_of_a_hint()
 {
 	begin
+	trap trace_end EXIT
+	[ -e /sys/kernel/tracing/trace ] || mount -t tracefs none /sys/kernel/tracing
+	echo >/sys/kernel/tracing/trace
+	echo 1 >/sys/kernel/tracing/events/ballast/ballast_skip/enable
 	local i fills=bcdefgh
 	for ((i = 0; i < 7; i++)); do
 		put "$i" A "${fills:i:1}"
 	done
 	after_pass 6 0 0
+	expect "false matches in the trace" "$(traced false-match)" 6
 	# known to be in vain
 	after_pass 6 0 0
 	after_pass 6 0 0

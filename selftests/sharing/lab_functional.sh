@@ -521,6 +521,7 @@ traced()
 
 test_tracepoints()
 {
+	local slots frames
 	[ -e /sys/kernel/tracing/trace ] || mount -t tracefs none /sys/kernel/tracing
 	begin
 	trap trace_end EXIT
@@ -552,6 +553,14 @@ test_tracepoints()
 	mapper a write 4 "40*1"
 	one_pass
 	expect "skips for a hint out of date" "$(traced skip 'page=1 reason=volatile')" 1
+	# all breaks, not only those by a write
+	slots=$(pool p sharing_slots)
+	frames=$(pool p shared_frames)
+	expect_range "slots that share" "$slots" 2 100
+	echo >/sys/kernel/tracing/trace
+	sharing run 2
+	expect "breaks by run=2" "$(traced break)" "$slots"
+	expect "of them the last sharer's" "$(traced break 'took_over=1')" "$frames"
 }
 
 # ---- run
@@ -996,14 +1005,15 @@ test_index_size()
 	expect "hints and hints_lost" $(($(pool p hints) + $(pool p hints_lost))) 16384
 }
 
-# few_bytes PAGES: slots and index, 16 a page, and what is left over of the last block and chunk
+# few_bytes PAGES [BYTES]: slots and index, 16 a page, and what is left over of the last
+# block and chunk
 few_bytes()
 {
-	local slots index
+	local slots index left_over=${2:-6000}
 	slots=$(attribute "$root/map_bytes")
 	index=$(pool p index_bytes)
 	figure "$1 pages: slots $slots, index $index bytes, $(((slots + index) * 100 / $1)) hundredths a page"
-	expect_range "bytes for $1 pages" $((slots + index)) 1 $(($1 * 16 + 6000))
+	expect_range "bytes for $1 pages" $((slots + index)) 1 $(($1 * 16 + left_over))
 }
 
 test_index_grows()
@@ -1022,7 +1032,7 @@ test_index_grows()
 			few_bytes $(((i + 1) * 1000))
 		fi
 	done
-	few_bytes 10000
+	few_bytes 10000 0
 	expect_range "index_bytes" "$(pool p index_bytes)" $((bytes + 1)) $((10000 * 9))
 	start b p/b "100000+10000"
 	one_pass
@@ -1088,8 +1098,8 @@ run_test_stock "smart_scan=0: they are not" test_smart_scan_off
 run_test "smart_scan: a new mode looks at all pages" test_smart_scan_new_mode
 run_test "a zero page becomes a hole" test_zero_page
 run_test "a pinned page is left alone" test_pinned
-run_test_stock "tracepoints say what happens, and why not" test_tracepoints
-run_test_stock "the shared frame is neither candidate's" test_fresh_frame
+run_test "tracepoints say what happens, and why not" test_tracepoints
+run_test "the shared frame is neither candidate's" test_fresh_frame
 run_test "run: stop, unshare, go on" test_run
 run_test "run=2 refused where it does not fit" test_run_2_refused
 run_test_stock "run: what it does not take" test_run_invalid
