@@ -4,9 +4,10 @@
  *
  * DOC: Guests' memory is no cache, and is not given up for one: only when the host has
  * next to nothing available does a pool offer any, and then the kernel is made to think
- * that it is dear.  The reclaim thread takes it, from VMs above their target first.  Who
- * asks (in direct reclaim) waits a moment for it: long enough for some pages, and not
- * for a thread that may be waiting for a lock that he holds.
+ * that it is dear, though less so the longer it asks: what it is not given it remembers.
+ * The reclaim thread takes it, from VMs above their target first.  Who asks (in direct
+ * reclaim) waits a moment for it: long enough for some pages, and not for a thread that
+ * may be waiting for a lock that he holds.
  */
 #include <linux/jiffies.h>
 #include <linux/mm.h>

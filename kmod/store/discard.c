@@ -2,6 +2,7 @@
 /*
  * What lies in a swap file is guest memory, and nobody's once the pool is gone.
  */
+#include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/cred.h>
 #include <linux/falloc.h>
@@ -9,6 +10,22 @@
 #include <linux/fs.h>
 
 #include "discard.h"
+
+/* blkdev_issue_discard() calls it success if the device refuses. */
+static int issue_discard(struct block_device *bdev, sector_t from, sector_t sectors)
+{
+	struct bio *bio = NULL;
+	int err;
+
+	if (!bdev_max_discard_sectors(bdev))
+		return -EOPNOTSUPP;
+	err = __blkdev_issue_discard(bdev, from, sectors, GFP_KERNEL, &bio);
+	if (bio) {
+		err = submit_bio_wait(bio) ?: err;
+		bio_put(bio);
+	}
+	return err;
+}
 
 /*
  * Zeroes, if it can make them without writing all of them.  Else it is told that nobody
@@ -21,8 +38,8 @@ static int discard_device(struct file *file, struct inode *inode, loff_t bytes)
 
 	if (err != -EOPNOTSUPP)
 		return err;
-	return blkdev_issue_discard(I_BDEV(inode), PAGE_SIZE >> SECTOR_SHIFT,
-				    (bytes - PAGE_SIZE) >> SECTOR_SHIFT, GFP_KERNEL);
+	return issue_discard(I_BDEV(inode), PAGE_SIZE >> SECTOR_SHIFT,
+			     (bytes - PAGE_SIZE) >> SECTOR_SHIFT);
 }
 
 static int discard(struct file *file, struct inode *inode, loff_t bytes, bool created)

@@ -124,13 +124,17 @@ test_all_is_right()
 	[ "$(pool pages_lost)" = 0 ]
 }
 
-# Migration reads what lies in the swap file, and leaves it there.
+# Migration reads what is compressed, and what lies in the swap file, and leaves it there.
 test_saved_and_restored()
 {
 	local image=/tmp/a.state
 	mount -o "remount,size=40m" "$dir"
+	[ "$(pool compressed_bytes)" -gt $((1 << 20)) ]
 	guest_save a "$image" 300
 	[ "$(pool swapped_bytes)" -gt $((16 << 20)) ]
+	[ "$(pool compressed_bytes)" -gt $((1 << 20)) ]
+	say "saved with $(($(pool compressed_bytes) >> 20)) MiB compressed and" \
+		"$(($(pool swapped_bytes) >> 20)) MiB in swap"
 	[ "$(stat -c %s "$image")" -gt $((40 << 20)) ]
 	guest_stop a
 	rm "$dir/a"
@@ -163,7 +167,7 @@ trap guests_stop_all EXIT
 modprobe ballast || exit 1
 mkdir -p "$dir"
 disk=$(disk_failing $memory) || exit 1
-mount -t ballastfs -o "size=$((memory + 8))m,sharing=off,name=swap,compress=off,swap=$disk" \
+mount -t ballastfs -o "size=$((memory + 8))m,sharing=off,name=swap,compress=lz4,swap=$disk" \
 	none "$dir" || exit 1
 ktap_run "guest runs" test_guest_runs
 ktap_run "less memory than it uses" test_less_memory_than_it_uses

@@ -9,6 +9,7 @@
  *   fail-nth touch FILE PAGES		each page through a mapping, from its last on
  *   fail-nth read FILE PAGES		read()
  *   fail-nth write FILE PAGES		write() what is there
+ *   fail-nth punch FILE PAGES		punch out half a page, and write it again
  *
  * Repeats it with the first allocation failing, then the second, and so on, until a
  * call makes fewer than that.  Prints how many failed, and how many calls in spite of
@@ -132,6 +133,53 @@ static int do_write(void)
 	return all_of(pwrite(fd, buffer, PAGE, page * PAGE), PAGE);
 }
 
+/* Without touching it, and whatever fails: again until it does not. */
+static void get(char *page, off_t at)
+{
+	int i;
+
+	for (i = 0; i < 1000; i++)
+		if (pread(fd, page, PAGE, at) == (ssize_t)PAGE)
+			return;
+	die("read");
+}
+
+static void put(const char *page, off_t at)
+{
+	int i;
+
+	for (i = 0; i < 1000; i++)
+		if (pwrite(fd, page, PAGE, at) == (ssize_t)PAGE)
+			return;
+	die("write");
+}
+
+/* All of it or nothing: half of the page is zero then, or it is as it was. */
+static int do_punch(void)
+{
+	static char was[PAGE], now[PAGE], wanted[PAGE];
+	static unsigned long page;
+	int err, error;
+	off_t at;
+
+	page = (page + 1) % pages;
+	at = page * PAGE;
+	get(was, at);
+	memcpy(wanted, was, PAGE);
+	err = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at + PAGE / 2, PAGE / 2);
+	error = errno;
+	if (!err)
+		memset(wanted + PAGE / 2, 0, PAGE / 2);
+	get(now, at);
+	errno = EIO;
+	if (memcmp(now, wanted, PAGE))
+		die(err ? "a punch that failed has changed the page" : "punched");
+	if (!err)
+		put(was, at);
+	errno = error;
+	return err;
+}
+
 static void nothing(void)
 {
 }
@@ -148,6 +196,7 @@ static const struct {
 	{ "touch", do_touch, nothing, 3000 },
 	{ "read", do_read, nothing, 3000 },
 	{ "write", do_write, nothing, 3000 },
+	{ "punch", do_punch, nothing, 3000 },
 };
 
 static void open_memory(void)

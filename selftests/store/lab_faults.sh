@@ -91,6 +91,7 @@ each_of_a_touch()
 	"$work/fail-nth" touch "$work/p/a" 6000
 	"$work/fail-nth" read "$work/p/a" 6000
 	"$work/fail-nth" write "$work/p/a" 6000
+	"$work/fail-nth" punch "$work/p/a" 6000
 	mapper a check 0 1+3000 "$soft+3000"
 	nothing_lost_or_kept
 }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Merge, break, punch, truncate, compress, swap and fault against each other, in a
-# pool of 12 MiB for 30 MiB of pages, each of them with a checksum (store-stress.c).
+# pool of 12 MiB for 30 MiB of pages, each of them with a checksum (store-stress.c), and
+# a VM beside it in the same pool, whose guest checks each page that it has.
 # BALLAST_STRESS_STORE_CYCLES=1000000 for a long run, which then has no limit in time.
 
 # shellcheck disable=SC2317	# in the whole file: ktap_run calls the functions
@@ -28,6 +29,46 @@ stress()
 	return "${PIPESTATUS[0]}"
 }
 
+vm_start()
+{
+	[ -e /dev/kvm ] || modprobe kvm_amd
+	mkfifo "$work/vm.in" "$work/vm.out"
+	# the others' turns on the CPU are what is measured
+	"$work/minivm" --guest load --memory 8 --nice 10 --backing "file:$work/s/vm" \
+		<"$work/vm.in" >"$work/vm.out" 2>"$work/vm.err" &
+	echo $! >"$work/vm.pid"
+	exec {vm_in}>"$work/vm.in"
+	exec {vm_out}<"$work/vm.out"
+	read -r line <&"$vm_out"
+	[ "${line%% *}" = ready ] || { cat "$work/vm.err"; return 1; }
+	vm write 4
+	vm touch 100
+}
+
+# vm REQUEST...: its answer in $answer
+vm()
+{
+	echo "$*" >&"$vm_in"
+	read -ra answer <&"$vm_out" || { echo "the VM has died: $(<"$work/vm.err")"; return 1; }
+}
+
+# What it has read is what it had written; it went on all the time.
+vm_end()
+{
+	vm load
+	figure "the VM beside: ${answer[1]} passes, ${answer[2]} pages checked, ${answer[3]} wrong"
+	[ "${answer[2]}" -ge 100 ]
+	expect "pages wrong in the VM" "${answer[3]}" 0
+	echo exit >&"$vm_in"
+	wait "$(<"$work/vm.pid")" || true
+	rm -f "$work"/vm.*
+}
+
+figure()
+{
+	echo "$*" >>"$figures"
+}
+
 empty_pool()
 {
 	local name
@@ -41,15 +82,17 @@ empty_pool()
 
 test_stress()
 {
-	local min=100 seconds=20 disk
+	local min=100 seconds=20 disk line answer vm_in vm_out
 	[ "$slow" = 1 ] || min=10
 	[ -z "${BALLAST_STRESS_STORE_CYCLES:-}" ] || seconds=0
 	trap test_end EXIT
 	disk=$(disk_make 40)
 	pool_mount s 12m pool "compress=lz4,swap=$disk"
+	vm_start
 	flat_out
 	stress "$work/s" "${BALLAST_STRESS_STORE_CYCLES:-100000000}" "$seconds" "$min" \
 		$((60 * slow))
+	vm_end
 	expect pages_lost "$(pool s pages_lost)" 0
 	expect swap_write_errors "$(pool s swap_write_errors)" 0
 	mount -o remount,size=12m "$work/s"
@@ -59,7 +102,7 @@ test_stress()
 
 ktap_suite "store-stress"
 lib_start
-build "$here/store-stress.c" || exit 1
+build "$here/store-stress.c" "$here/../kvm/minivm.c" || exit 1
 figures=$work/figures
 ktap_run "all at once" test_stress
 ! [ -s "$figures" ] || sed 's/^/# /' "$figures"
