@@ -18,7 +18,7 @@
 #   make check-dkms      its DKMS packaging, on both Debian kernels
 #   make fig2            dbench, ballooned and configured small, as the paper shows it
 #   make bench-balloon   the guest's balloon driver against the kernel's
-#   make check-pressure  VMs with more memory than their pool, all of these tests
+#   make check-pressure  VMs with more memory than their pool, all of these tests; KVER= (6.12)
 #   make bench-store     overcommitted VMs, on ballastfs and on the host's swap
 #   make fig7            the idle memory tax with two guests, as the paper shows it
 #   make fig8            five VMs after their boot, as the paper shows it, with a picture
@@ -111,7 +111,7 @@ bench-balloon: packages
 fig7: packages
 	@selftests/tools/fig7-run
 check-pressure: packages
-	@BALLAST_PRESSURE=all selftests/run lab:6.12 -- store/lab_store store/lab_pressure
+	@BALLAST_PRESSURE=all selftests/run lab:$${KVER:-6.12} -- store/lab_store store/lab_pressure
 bench-store: packages
 	@selftests/store/compare-run
 fig8: packages

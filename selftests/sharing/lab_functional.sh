@@ -16,6 +16,8 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 . "$here/../vm/ktap.sh"
 # shellcheck source=selftests/sharing/lib.sh
 . "$here/lib.sh"
+# shellcheck source=selftests/lib/probes.sh
+. "$here/../lib/probes.sh"
 
 page=4096
 only=" $* "
@@ -1055,6 +1057,38 @@ test_index_grows()
 	expect "used_bytes" "$(pool p used_bytes)" $((2 * page))
 }
 
+# What is done to each other sharer of a frame when one is punched, or written: nothing.
+test_many_sharers()
+{
+	local few many
+	begin
+	trap sharers_end EXIT
+	pool_mount p 128m pool
+	start a p/a "1*2 2*20000"
+	one_pass
+	one_pass
+	expect "sharing_slots" "$(pool p sharing_slots)" 20002
+	# mapped where they share, all of them
+	mapper a check 0 '1*2' '2*20000'
+	probe_count unmap_mapping_pages
+	mapper a punch 0 1
+	few=$(probe_calls)
+	mapper a punch 2 1
+	many=$(($(probe_calls) - few))
+	expect_range "unmapped for a punch" "$few" 1 4
+	expect "of 20000 that share" "$many" "$few"
+	mapper a write 3 3+1
+	expect_range "for a write" $(($(probe_calls) - few - many)) 0 2
+	expect "sharing_slots" "$(pool p sharing_slots)" 19999
+}
+
+sharers_end()
+{
+	local status=$?
+	probes_end
+	test_end "$status"
+}
+
 less_than()
 {
 	local than=$1
@@ -1117,6 +1151,7 @@ run_test_stock "the scanner sleeps when stopped" test_sleeps_when_stopped
 run_test_stock "the scanner sleeps with sharing=off" test_sleeps_where_nothing_may_be_shared
 run_test "the freezer while scanning" test_freezer
 run_test_stock "index: bytes a page" test_index_size
+run_test_stock "many that share cost what few do" test_many_sharers
 run_test "index: grows and shrinks, all matches found" test_index_grows
 run_test "unload right after umount while scanning" test_unload_while_scanning
 ! [ -s "$figures" ] || sed 's/^/# /' "$figures"
