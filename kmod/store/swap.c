@@ -44,6 +44,8 @@
  * @inode: the one that has the content: a device's own whatever node it was opened
  *	by, the file below of one on an overlay.  @file keeps it
  * @node: in the list of swap files, under swaps_lock
+ * @class_key: lockdep's, of the inode's i_rwsem before it was a swap file's
+ * @class_name: of that
  * @created: the file did not exist
  * @seed: of ballast_swap_check()
  * @lock: protects @map
@@ -54,6 +56,8 @@ struct ballast_swap {
 	struct file *file;
 	struct inode *inode;
 	struct list_head node;
+	struct lock_class_key *class_key;
+	const char *class_name;
 	bool created;
 	u64 seed;
 	spinlock_t lock;
@@ -225,14 +229,23 @@ static int check_file(const struct ballast_swap *swap, const char **why)
  * is no image and its I/O meets no fault, so there is an order between them: tell
  * lockdep, which knows files of one filesystem as one lock.
  */
-static void set_lock_class(struct inode *inode, bool swap)
+static void set_lock_class(struct ballast_swap *swap)
 {
-	if (!S_ISREG(inode->i_mode))
+	if (is_device(swap))
 		return;
-	if (swap)
-		lockdep_set_class(&inode->i_rwsem, &swap_rwsem_key);
-	else
-		lockdep_set_class(&inode->i_rwsem, &inode->i_sb->s_type->i_mutex_key);
+#ifdef CONFIG_LOCKDEP
+	swap->class_key = swap->inode->i_rwsem.dep_map.key;
+	swap->class_name = swap->inode->i_rwsem.dep_map.name;
+#endif
+	lockdep_set_class(&swap->inode->i_rwsem, &swap_rwsem_key);
+}
+
+/* lockdep wants each key with the very name that it was seen with. */
+static void restore_lock_class(struct ballast_swap *swap)
+{
+	if (!is_device(swap))
+		lockdep_set_class_and_name(&swap->inode->i_rwsem, swap->class_key,
+					   swap->class_name);
 }
 
 /* From here on nobody else may open it, until leave_list(). */
@@ -247,7 +260,7 @@ static int enter_list(struct ballast_swap *swap, const char **why)
 			err = refuse(why, -EBUSY, "it is another pool's swap file");
 	if (!err) {
 		list_add(&swap->node, &swaps);
-		set_lock_class(swap->inode, true);
+		set_lock_class(swap);
 	}
 	mutex_unlock(&swaps_lock);
 	return err;
@@ -256,7 +269,7 @@ static int enter_list(struct ballast_swap *swap, const char **why)
 static void leave_list(struct ballast_swap *swap)
 {
 	mutex_lock(&swaps_lock);
-	set_lock_class(swap->inode, false);
+	restore_lock_class(swap);
 	list_del(&swap->node);
 	mutex_unlock(&swaps_lock);
 }
@@ -312,10 +325,7 @@ static int make_map(struct ballast_swap *swap, u64 limit_bytes, const char **why
 	return 0;
 }
 
-/*
- * What lies in the first slot of a file that was swapped to.  A file that has anything
- * else there may be dear to somebody.
- */
+/* In the first slot of a file that was swapped to; any other may be dear to somebody. */
 static const char header[] = "ballast: swap file; its content is lost at each mount\n";
 
 static void write_header(void *content)
@@ -662,9 +672,8 @@ int ballast_swap_read(struct ballast_swap *swap, u32 slot, struct page *page)
  * @slot: where the page is written to, or was read from
  * @page: the content
  *
- * The slot's number enters, so that a page that was read from, or written to, another
- * place does not pass.  Against disks that err, not against people: it is no secret
- * and no signature.
+ * The slot's number enters, so that a page from another place does not pass.  Against
+ * disks that err, not against people.
  *
  * Return: BALLAST_SWAP_CHECK_BITS.
  */
