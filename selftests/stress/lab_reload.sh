@@ -46,6 +46,8 @@ one_life()
 	[ ! -e "$root" ]
 }
 
+# One may stay under our name when another module's has been merged with it; what has
+# objects when it goes the kernel reports.
 caches_left()
 {
 	awk '/^ballast/ { n++ } END { print n + 0 }' /proc/slabinfo
@@ -54,11 +56,12 @@ caches_left()
 test_reload()
 {
 	trap test_end EXIT
-	local disk i compressed=0 swapped=0 merged=0
+	local disk i caches compressed=0 swapped=0 merged=0
 	disk=$(disk_make 16)
 	mkdir "$work/r"
 	make_content
 	rmmod ballast
+	caches=$(caches_left)
 	for ((i = 0; i < reloads; i++)); do
 		one_life "$disk"
 	done
@@ -67,7 +70,7 @@ test_reload()
 	[ "$compressed" -ge "$reloads" ]
 	[ "$swapped" -ge "$reloads" ]
 	[ "$merged" -ge "$reloads" ]
-	expect "caches left" "$(caches_left)" 0
+	expect "caches left" "$(caches_left)" "$caches"
 	expect "users of kvm" "$(awk '$1 == "kvm" { print $3 }' /proc/modules)" "$kvm_users"
 	modprobe ballast
 }
