@@ -236,6 +236,8 @@ NUMBER(admissible_bytes, ballast_pages_to_bytes(ballast_promise_left(pool)))
 BALLAST_ATTR_RO(pool, admissible_bytes);
 NUMBER(vms_min_bytes, ballast_pages_to_bytes(atomic64_read(&pool->min_pages)))
 BALLAST_ATTR_RO(pool, vms_min_bytes);
+NUMBER(min_admissible_bytes, ballast_pages_to_bytes(ballast_promise_min_left(pool)))
+BALLAST_ATTR_RO(pool, min_admissible_bytes);
 
 NUMBER(vms_available_bytes, ballast_pages_to_bytes(READ_ONCE(pool->vms_available_pages)))
 BALLAST_ATTR_RO(pool, vms_available_bytes);
@@ -284,6 +286,7 @@ static struct attribute *pool_attrs[] = {
 	&pool_promised_bytes.attr,
 	&pool_admissible_bytes.attr,
 	&pool_vms_min_bytes.attr,
+	&pool_min_admissible_bytes.attr,
 	&pool_compress.attr,
 	&pool_compressed_max_bp.attr,
 	&pool_compressed_bytes.attr,

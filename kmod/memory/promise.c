@@ -112,6 +112,15 @@ u64 ballast_promise_left(struct ballast_pool *pool)
 	return promised < (s64)capacity ? capacity - promised : 0;
 }
 
+/* ballast_promise_min_left() - pages that the mins of further VMs may be in all */
+u64 ballast_promise_min_left(struct ballast_pool *pool)
+{
+	u64 memory = memory_pages(pool, READ_ONCE(pool->limit_pages));
+	s64 mins = atomic64_read(&pool->min_pages);
+
+	return mins < (s64)memory ? memory - mins : 0;
+}
+
 /* ballast_promise_least_pages() - the smallest limit that all promises can be kept with */
 u64 ballast_promise_least_pages(struct ballast_pool *pool)
 {

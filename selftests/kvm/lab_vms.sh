@@ -451,9 +451,11 @@ mins_beyond_the_pool_are_refused()
 	echo "missing $missing bytes"
 	# all but that can be had, and no page more
 	most=$((16 * mib - missing))
+	expect min_admissible_bytes "$(knob pools/web/min_admissible_bytes)" "$most"
 	has_no_space b $((most + 4096))
 	set_ b min_bytes "$most"
 	expect "sum of mins" "$(knob pools/web/vms_min_bytes)" $((12 * mib + most))
+	expect min_admissible_bytes "$(knob pools/web/min_admissible_bytes)" 0
 	kept=$((24 * 256 * $(knob policy/soft_bp) / 10000))
 	expect "pages that stay free" $(((12 * mib - most) / 4096)) "$kept"
 	vm_kill b

@@ -189,7 +189,7 @@ test_doctor_knows_libvirt()
 # Before QEMU runs, with the bytes that are missing; once they are there it starts.
 test_hook_refuses_what_does_not_fit()
 {
-	local starts=/var/log/libvirt/qemu/web.log before
+	local starts=/var/log/libvirt/qemu/web.log before most
 	virsh -q destroy web
 	until_true 30 eval '[ "$(pool vms promised_bytes)" = 0 ]'
 	before=$(grep -c "starting up" "$starts")
@@ -205,6 +205,18 @@ test_hook_refuses_what_does_not_fit()
 	[ "$(grep -c "starting up" "$starts")" = "$before" ]
 	rm "$mount/other"
 	knob pools/vms/admission 0
+	most=$(pool vms min_admissible_bytes)
+	virsh -q metadata web https://ballast.dev/xmlns/vm/1 --key b --config \
+		--set "<memory min='$((most + 4096))'/>"
+	if virsh -q start web >/tmp/refused 2>&1; then
+		echo "the domain has started with a min that its pool has not"
+		return 1
+	fi
+	cat /tmp/refused
+	grep -q "ballast: pool vms cannot keep the min of web: 4096 bytes of memory are missing" \
+		/tmp/refused
+	virsh -q metadata web https://ballast.dev/xmlns/vm/1 --key b --config \
+		--set "<memory min='$most'/>"
 	virsh -q start web
 	[ "$(grep -c "starting up" "$starts")" = $((before + 1)) ]
 }

@@ -33,6 +33,7 @@ host_with_pool()
 	END
 	put pools/web/admission 1
 	put pools/web/admissible_bytes "$gib"
+	put pools/web/min_admissible_bytes $((gib / 2))
 }
 
 # domain MEMORY-ELEMENT [BACKING [MORE]]
@@ -210,6 +211,58 @@ test_which_pool()
 	lacks "$gib" "$large"
 	rm "$work/host/proc/self/mounts"
 	fits "$large"
+}
+
+# with_min BYTES [BACKING]: a domain of 1 GiB whose metadata has that min
+with_min()
+{
+	domain '<memory unit="GiB">1</memory>' "${2-$shared_file}" "<metadata><b:memory
+		xmlns:b='https://ballast.dev/xmlns/vm/1' shares='2000' min='$1'/></metadata>"
+}
+
+# settings MIN...: what ballastd.conf says of "vm", and of another
+settings()
+{
+	mkdir -p "$work/host/etc/ballast"
+	printf '[vm other]\nmin = 64G\n[vm vm]\n%s\n' "$*" >"$work/host/etc/ballast/ballastd.conf"
+}
+
+test_min()
+{
+	local what="^ballast: pool web cannot keep the min of vm: "
+	host_with_pool
+	asks 0 < <(with_min $((gib / 2)))
+	[ ! -s "$work/said" ]
+	asks 1 < <(with_min $((gib / 2 + 4096)))
+	said "${what}4096 bytes of memory are missing \(it is $((gib / 2 + 4096)), $((gib / 2)) are left\)"
+	asks 1 < <(with_min 16T)
+	said "$what$((16 * 1024 * gib - gib / 2)) bytes of memory are missing "
+	# what is not the pool's has nothing of it
+	asks 0 < <(with_min 16T '<source type="memfd"/>')
+	# a pool without admission holds to mins all the same
+	put pools/web/admission 0
+	asks 1 < <(with_min 1G)
+	said "$what"
+	# ballastd's file wins
+	settings 'min = 512M'
+	asks 0 < <(with_min 1G)
+	settings 'min = default'
+	asks 0 < <(with_min 1G)
+	settings 'shares = 1000'
+	asks 1 < <(with_min 1G)
+	settings 'min = 513M'
+	asks 1 < <(with_min 1M)
+	said "$what$mib bytes"
+	asks 1 < <(domain '<memory unit="GiB">1</memory>')
+	said "$what$mib bytes"
+	# a file that ballastd would not use
+	settings $'min = 513M\nnonsense'
+	asks 0 < <(with_min 1M)
+	[ ! -s "$work/said" ]
+	# a module that does not say
+	rm "$sysfs/pools/web/min_admissible_bytes"
+	asks 0 < <(with_min 1G)
+	[ ! -s "$work/said" ]
 }
 
 test_nothing_to_judge()

@@ -10,6 +10,8 @@
 #include "balloon.h"
 #include "pressure.h"
 
+#define BALLASTD_CONFIG_PATH	"/etc/ballast/ballastd.conf"
+
 /**
  * struct config_vm - a section [vm NAME]
  * @name: of the domain, or QEMU's -name

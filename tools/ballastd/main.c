@@ -30,7 +30,6 @@
 #include "../lib/virt.h"
 #include "daemon.h"
 
-#define CONFIG_PATH	"/etc/ballast/ballastd.conf"
 #define TICK_MS		1000
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 3, EXIT_TWICE = 4 };
@@ -67,7 +66,7 @@ static void usage(FILE *f)
 {
 	fputs("usage: ballastd [options]\n"
 	      "Has the balloons of guests follow /sys/kernel/ballast.\n\n"
-	      "  --config FILE   instead of " CONFIG_PATH "\n"
+	      "  --config FILE   instead of " BALLASTD_CONFIG_PATH "\n"
 	      "  --qmp PATH      one more QMP socket; may be given again\n"
 	      "  --no-libvirt    leave libvirt alone\n"
 	      "  --dry-run       log what would be done, do nothing\n"
@@ -148,8 +147,8 @@ static int read_config(const struct options *options, struct config *config)
 
 	if (config_init(config))
 		return -ENOMEM;
-	if (!path && !access(CONFIG_PATH, F_OK))
-		path = CONFIG_PATH;
+	if (!path && !access(BALLASTD_CONFIG_PATH, F_OK))
+		path = BALLASTD_CONFIG_PATH;
 	if (path && config_read(config, path, why, sizeof(why))) {
 		log_error("%s: %s", path, why);
 		return -EINVAL;

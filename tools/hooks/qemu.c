@@ -9,6 +9,9 @@
  * missing.  Here it is said before QEMU is there.  Of what libvirt asks only "prepare begin" counts: it comes
  * before each start, restore and incoming migration.
  *
+ * A min that the module would refuse, once ballastd writes it, is refused here too, with
+ * admission or without: the VM would run without what its admin relies on.
+ *
  * It is no lock: of two domains that start at once, and fit one by one, the module
  * refuses the second.  And it refuses nothing that it does not understand.
  *
@@ -20,7 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../ballastd/config.h"
 #include "../lib/domain_xml.h"
+#include "../lib/host.h"
 #include "../lib/log.h"
 #include "../lib/mounts.h"
 #include "../lib/sysfs.h"
@@ -58,44 +63,90 @@ static bool find_pool(struct ballast_mount *mount)
 	return !ballast_mount_find(directory, mount) && *mount->pool;
 }
 
-/* What a new file may have there; false if it may be of any size. */
-static bool is_limited(const struct ballast_sysfs *sysfs, const char *pool, uint64_t *most)
+/* A number of the pool; false if this kernel has it not. */
+static bool read_pool(const struct ballast_sysfs *sysfs, const char *pool, const char *name,
+		      uint64_t *value)
 {
-	uint64_t admission;
 	char file[128];
 
-	snprintf(file, sizeof(file), "pools/%s/admission", pool);
-	if (ballast_sysfs_read_u64(sysfs, file, &admission) || !admission)
-		return false;
-	snprintf(file, sizeof(file), "pools/%s/admissible_bytes", pool);
-	return !ballast_sysfs_read_u64(sysfs, file, most);
+	snprintf(file, sizeof(file), "pools/%s/%s", pool, name);
+	return !ballast_sysfs_read_u64(sysfs, file, value);
 }
 
-/* Returns the status to exit with. */
-static int judge(const char *domain, const char *pool, uint64_t most)
+/* ballastd complains of what it cannot read, so this does not. */
+static void merge_section(struct ballast_settings *settings, const char *domain)
 {
-	char *xml = read_input();
-	uint64_t bytes;
-	int err = xml ? ballast_xml_file_memory(xml, &bytes) : -1;
+	const struct config_vm *section;
+	struct config config;
+	char path[4096], why[256];
 
-	free(xml);
-	if (err) {
-		log_warning("%s: its memory cannot be read from the XML: not checked", domain);
-		return 0;
+	if (config_init(&config))
+		return;
+	ballast_host_path(BALLASTD_CONFIG_PATH, path, sizeof(path));
+	if (!config_read(&config, path, why, sizeof(why))) {
+		section = config_find_vm(&config, domain);
+		if (section)
+			ballast_settings_merge(settings, &section->settings);
 	}
-	if (bytes <= most)
-		return 0;
+	config_free(&config);
+}
+
+/* The min that ballastd will write: its own file wins over the domain's metadata. */
+static uint64_t min_of(const char *domain, const char *xml)
+{
+	const unsigned int bit = 1U << BALLAST_SET_MIN;
+	struct ballast_settings settings;
+	char why[160];
+
+	ballast_xml_metadata(xml, &settings, why, sizeof(why));
+	merge_section(&settings, domain);
+	return settings.given & ~settings.is_default & bit ? settings.value[BALLAST_SET_MIN] : 0;
+}
+
+static int refuse(const char *domain, const char *pool, uint64_t bytes, uint64_t most)
+{
 	log_error("pool %s has no room for %s: %" PRIu64 " bytes of memory or swap are missing "
 		  "(it takes %" PRIu64 ", %" PRIu64 " are left)", pool, domain, bytes - most,
 		  bytes, most);
 	return 1;
 }
 
+static int refuse_min(const char *domain, const char *pool, uint64_t min, uint64_t most)
+{
+	log_error("pool %s cannot keep the min of %s: %" PRIu64 " bytes of memory are missing "
+		  "(it is %" PRIu64 ", %" PRIu64 " are left)", pool, domain, min - most, min,
+		  most);
+	return 1;
+}
+
+/* Returns the status to exit with. */
+static int judge(const struct ballast_sysfs *sysfs, const char *pool, const char *domain,
+		 const char *xml)
+{
+	uint64_t bytes, admission, most, min;
+
+	if (ballast_xml_file_memory(xml, &bytes)) {
+		log_warning("%s: its memory cannot be read from the XML: not checked", domain);
+		return 0;
+	}
+	/* none of it is the pool's */
+	if (!bytes)
+		return 0;
+	if (read_pool(sysfs, pool, "admission", &admission) && admission &&
+	    read_pool(sysfs, pool, "admissible_bytes", &most) && bytes > most)
+		return refuse(domain, pool, bytes, most);
+	min = min_of(domain, xml);
+	if (min && read_pool(sysfs, pool, "min_admissible_bytes", &most) && min > most)
+		return refuse_min(domain, pool, min, most);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct ballast_sysfs sysfs;
 	struct ballast_mount mount;
-	uint64_t most;
+	char *xml;
+	int status;
 
 	if (argc < 4 || strcmp(argv[2], "prepare") || strcmp(argv[3], "begin"))
 		return 0;
@@ -103,7 +154,10 @@ int main(int argc, char **argv)
 	unsetenv("JOURNAL_STREAM");
 	ballast_log_open("ballast", BALLAST_LOG_WARNING);
 	if (ballast_sysfs_init(&sysfs, NULL) || !ballast_sysfs_present(&sysfs) ||
-	    !find_pool(&mount) || !is_limited(&sysfs, mount.pool, &most))
+	    !find_pool(&mount))
 		return 0;
-	return judge(argv[1], mount.pool, most);
+	xml = read_input();
+	status = judge(&sysfs, mount.pool, argv[1], xml ? xml : "");
+	free(xml);
+	return status;
 }
