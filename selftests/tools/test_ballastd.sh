@@ -123,6 +123,10 @@ test_settings_of_the_file()
 	until_true is "$qemu_pid" shares 3000
 	until_true is "$qemu_pid" tax_bp default
 	is "$qemu_pid" min_bytes 0
+	# guests are told of another period
+	printf '[daemon]\nlibvirt = none\nstats_period_s = 2\n[vm web]\nshares = 3000\n' >"$work/conf"
+	kill -HUP "$daemon_pid"
+	until_true asked web "qom-set /machine/peripheral-anon/device[0] guest-stats-polling-interval 2"
 	# a bad file changes nothing
 	printf '[vm web]\nshares = many\n' >"$work/conf"
 	kill -HUP "$daemon_pid"

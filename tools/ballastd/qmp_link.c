@@ -34,6 +34,7 @@
  * @qmp: the connection; NULL: none
  * @linked: vm_link() was called with this
  * @balloon_path: of the device in QEMU's object tree
+ * @period_s: of statistics, that it was told; 0: not yet
  * @ram_bytes: QEMU's
  * @stopped: it says so
  * @migrating: it says so
@@ -51,6 +52,7 @@ struct monitor {
 	struct ballast_qmp *qmp;
 	bool linked;
 	char balloon_path[256];
+	unsigned int period_s;
 	uint64_t ram_bytes;
 	bool stopped, migrating;
 	unsigned int asking;
@@ -177,8 +179,27 @@ static void got_statistics(struct monitor *monitor, struct json_object *value)
 	vm_guest_says(vm, &stats);
 }
 
+static void set_period(struct monitor *monitor)
+{
+	struct json_object *arguments = property(monitor->balloon_path,
+						 "guest-stats-polling-interval");
+
+	monitor->period_s = monitor->link->daemon->config.stats_period_s;
+	json_object_object_add(arguments, "value",
+			       json_object_new_int64(monitor->period_s));
+	if (monitor->link->daemon->dry_run) {
+		log_notice("would have %s send statistics", monitor->path);
+		json_object_put(arguments);
+		return;
+	}
+	ask(monitor, ASK_PERIOD, "qom-set", arguments);
+}
+
 static void ask_state(struct monitor *monitor)
 {
+	if (*monitor->balloon_path &&
+	    monitor->period_s != monitor->link->daemon->config.stats_period_s)
+		set_period(monitor);
 	ask(monitor, ASK_SIZE, "query-memory-size-summary", NULL);
 	ask(monitor, ASK_STATUS, "query-status", NULL);
 	ask(monitor, ASK_MIGRATION, "query-migrate", NULL);
@@ -186,21 +207,6 @@ static void ask_state(struct monitor *monitor)
 	if (*monitor->balloon_path)
 		ask(monitor, ASK_STATISTICS, "qom-get",
 		    property(monitor->balloon_path, "guest-stats"));
-}
-
-static void set_period(struct monitor *monitor)
-{
-	struct json_object *arguments = property(monitor->balloon_path,
-						 "guest-stats-polling-interval");
-
-	json_object_object_add(arguments, "value", json_object_new_int64(
-			       monitor->link->daemon->config.stats_period_s));
-	if (monitor->link->daemon->dry_run) {
-		log_notice("would have %s send statistics", monitor->path);
-		json_object_put(arguments);
-		return;
-	}
-	ask(monitor, ASK_PERIOD, "qom-set", arguments);
 }
 
 static const char *const object_directories[] = {
@@ -226,8 +232,6 @@ static void got_devices(struct monitor *monitor, struct json_object *value,
 	}
 	if (directory == 0)
 		return;
-	if (*monitor->balloon_path)
-		set_period(monitor);
 	ask_state(monitor);
 }
 
@@ -330,6 +334,7 @@ static void ready(void *context)
 	monitor->backoff_ms = BACKOFF_FIRST_MS;
 	monitor->opened_ms = 0;
 	*monitor->balloon_path = '\0';
+	monitor->period_s = 0;
 	ballast_cmdline_read(pid, &cmdline);
 	vm_link(vm, cmdline.name, &ops, monitor);
 	ask(monitor, ASK_DEVICES, "qom-list", property(object_directories[0], NULL));

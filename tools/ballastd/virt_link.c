@@ -2,14 +2,13 @@
 /*
  * The way by libvirt.
  *
- * DOC: Domains come and go by lifecycle events; the list is read once a
- * connection.  Statistics of all domains are one call a period, and what that
- * call shows and nobody knows yet is taken in: an event that was lost costs one
- * period.  When libvirtd goes, its domains go on running; they are found again,
- * as they are then, when it is back.
+ * DOC: Domains come and go by lifecycle events.  The list is read with a connection, and
+ * each statistics period: an event that was lost costs one period.  When libvirtd goes,
+ * its domains go on running; they are found again, as they are then, when it is back.
  *
- * Calls wait for libvirtd's answer.  Statistics are asked for with NOWAIT, so that
- * a domain busy with a job does not hold up the others.
+ * What libvirt knows itself is asked here, and waits for libvirtd's answer.  What a QEMU
+ * has to say, or to do, is asked by a thread (virt_ask.c): there may be no answer.  A
+ * domain has one question under way; what comes up meanwhile is the next one.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,12 +23,12 @@
 #include "../lib/log.h"
 #include "../lib/virt.h"
 #include "daemon.h"
+#include "virt_ask.h"
 
 #define BACKOFF_FIRST_MS	1000
 #define BACKOFF_MOST_MS		30000
 #define KEEPALIVE_S		5
 #define KEEPALIVE_COUNT		3
-#define STATS_GROUPS		(VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON)
 #define EVENTS			4
 
 /**
@@ -42,6 +41,11 @@
  * @pid: of QEMU
  * @job: a migration, a save or a dump is under way
  * @running: neither paused nor shut off
+ * @met: it has answered once
+ * @asked: what it is asked now; NULL: nothing
+ * @wanted: VIRT_ASK_..., what is to be asked next
+ * @ram_bytes: for VIRT_ASK_RAM
+ * @period_s: that it was told; 0: not yet
  */
 struct domain {
 	unsigned char uuid[VIR_UUID_BUFLEN];
@@ -51,10 +55,16 @@ struct domain {
 	pid_t pid;
 	bool job;
 	bool running;
+	bool met;
+	struct virt_question *asked;
+	unsigned int wanted;
+	uint64_t ram_bytes;
+	unsigned int period_s;
 };
 
 struct virt_link {
 	struct daemon *daemon;
+	struct virt_asker *asker;
 	virConnectPtr conn;
 	bool lost;	/* libvirt said so; closed at the next tick */
 	int events[EVENTS];
@@ -88,13 +98,32 @@ static struct vm *vm_of(const struct domain *domain)
 	return vm && vm->link_context == domain ? vm : NULL;
 }
 
-static void read_job(struct domain *domain)
+/* Without memory it is asked with the next statistics. */
+static void ask_next(struct domain *domain)
 {
-	virDomainJobInfo info;
+	struct virt_question *question = calloc(1, sizeof(*question));
 
-	if (virDomainGetJobInfo(domain->handle, &info) == 0)
-		domain->job = info.type == VIR_DOMAIN_JOB_BOUNDED ||
-			      info.type == VIR_DOMAIN_JOB_UNBOUNDED;
+	if (!question)
+		return;
+	if (virDomainRef(domain->handle) < 0) {
+		free(question);
+		return;
+	}
+	question->handle = domain->handle;
+	question->about = domain;
+	question->what = domain->wanted | VIRT_ASK_JOB;
+	question->period_s = domain->link->daemon->config.stats_period_s;
+	question->ram_bytes = domain->ram_bytes;
+	domain->wanted = 0;
+	domain->asked = question;
+	virt_asker_ask(domain->link->asker, question);
+}
+
+static void ask(struct domain *domain, unsigned int what)
+{
+	domain->wanted |= what;
+	if (!domain->asked)
+		ask_next(domain);
 }
 
 static void freeze(const struct domain *domain)
@@ -105,20 +134,24 @@ static void freeze(const struct domain *domain)
 		vm_freeze(vm, domain->job || !domain->running);
 }
 
-/* A migration may have begun since the last look. */
+static void ask_statistics(struct domain *domain)
+{
+	const struct daemon *daemon = domain->link->daemon;
+	bool another = domain->period_s != daemon->config.stats_period_s;
+
+	if (another && daemon->dry_run)
+		log_notice("would have %s send statistics", virDomainGetName(domain->handle));
+	domain->period_s = daemon->config.stats_period_s;
+	ask(domain, another && !daemon->dry_run ? VIRT_ASK_PERIOD | VIRT_ASK_STATS :
+						  VIRT_ASK_STATS);
+}
+
 static int set_ram(struct vm *vm, uint64_t bytes)
 {
 	struct domain *domain = vm->link_context;
 
-	read_job(domain);
-	if (domain->job) {
-		balloon_freeze(&vm->balloon, true, daemon_now_ms());
-		return -EBUSY;
-	}
-	if (ballast_virt_set_ram(domain->handle, bytes)) {
-		log_warning("%s: %s", vm->name, ballast_virt_error());
-		return -EIO;
-	}
+	domain->ram_bytes = bytes;
+	ask(domain, VIRT_ASK_RAM);
 	return 0;
 }
 
@@ -154,20 +187,6 @@ static void read_metadata(const struct domain *domain, struct vm *vm)
 		vm_set_metadata(vm, &settings);
 }
 
-static void set_period(const struct domain *domain, const struct vm *vm)
-{
-	const struct daemon *daemon = domain->link->daemon;
-
-	if (daemon->dry_run) {
-		log_notice("would have %s send statistics", vm->name);
-		return;
-	}
-	if (virDomainSetMemoryStatsPeriod(domain->handle, (int)daemon->config.stats_period_s,
-					  VIR_DOMAIN_AFFECT_LIVE) < 0)
-		log_info("%s: no statistics of the guest: %s", vm->name,
-			 ballast_virt_error());
-}
-
 static void read_device(const struct domain *domain, struct vm *vm)
 {
 	char *xml = virDomainGetXMLDesc(domain->handle, 0);
@@ -177,32 +196,66 @@ static void read_device(const struct domain *domain, struct vm *vm)
 	free(xml);
 }
 
-static void take_report(struct domain *domain, virDomainStatsRecordPtr record)
+static void take_report(struct domain *domain, struct vm *vm,
+			const struct ballast_virt_report *report)
 {
-	struct ballast_virt_report report;
-	struct vm *vm = vm_of(domain);
-
-	if (!vm)
-		return;
-	ballast_virt_read_report(record, &report);
-	domain->running = report.running;
+	domain->running = report->running;
 	vm_freeze(vm, domain->job || !domain->running);
-	if (report.ram_bytes && report.present_bytes)
-		vm_balloon_is(vm, report.ram_bytes, report.present_bytes);
+	if (report->ram_bytes && report->present_bytes)
+		vm_balloon_is(vm, report->ram_bytes, report->present_bytes);
 	else
 		read_balloon(domain, vm);
-	vm_guest_says(vm, &report.stats);
+	vm_guest_says(vm, &report->stats);
 }
 
-static void read_first_report(struct domain *domain)
+/* Did what it was asked to do go well? */
+static void take_errors(const struct domain *domain, const struct virt_question *question,
+			struct vm *vm)
 {
-	virDomainPtr list[] = { domain->handle, NULL };
-	virDomainStatsRecordPtr *records = NULL;
+	unsigned int failed = question->what & ~question->answered;
 
-	if (virDomainListGetStats(list, STATS_GROUPS, &records,
-				  VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT) > 0)
-		take_report(domain, records[0]);
-	virDomainStatsRecordListFree(records);
+	if (failed & VIRT_ASK_PERIOD)
+		log_info("%s: no statistics of the guest: %s", vm->name, question->why);
+	if (!(failed & VIRT_ASK_RAM))
+		return;
+	/* what it is to have now is yet to be asked */
+	if (!(domain->wanted & VIRT_ASK_RAM))
+		vm_was_not_asked(vm);
+	if (!question->job)
+		log_warning("%s: its balloon cannot be asked: %s", vm->name, question->why);
+}
+
+static void take_answer(struct domain *domain, struct virt_question *question)
+{
+	struct vm *vm = vm_of(domain);
+
+	if (question->answered & VIRT_ASK_JOB)
+		domain->job = question->job;
+	if (!vm)
+		return;
+	take_errors(domain, question, vm);
+	if (question->answered & VIRT_ASK_STATS)
+		take_report(domain, vm, &question->report);
+	else if (question->what & VIRT_ASK_STATS)
+		read_balloon(domain, vm);
+	if (!domain->met)
+		vm_ready(vm);
+	domain->met = true;
+	freeze(domain);
+}
+
+/* The event loop calls it, for each question that has been asked. */
+static void answer(struct virt_question *question)
+{
+	struct domain *domain = question->about;
+
+	if (domain) {
+		domain->asked = NULL;
+		take_answer(domain, question);
+		if (domain->wanted && !domain->asked)
+			ask_next(domain);
+	}
+	virt_question_free(question);
 }
 
 static void forget(struct domain *domain)
@@ -211,6 +264,8 @@ static void forget(struct domain *domain)
 
 	if (vm)
 		vm_unlink(vm);
+	if (domain->asked)
+		domain->asked->about = NULL;
 	tdelete(domain, &domain->link->by_uuid, compare_uuid);
 	*domain->back = domain->next;
 	if (domain->next)
@@ -246,7 +301,7 @@ static struct domain *add(struct virt_link *link, virDomainPtr handle, pid_t pid
 	return domain;
 }
 
-/* A domain runs: find its process, and all that is to be known. */
+/* A domain runs: find its process, and what is to be known; it is managed once it answers. */
 static void started(struct virt_link *link, virDomainPtr handle)
 {
 	struct domain *domain = find(link, handle);
@@ -269,14 +324,10 @@ static void started(struct virt_link *link, virDomainPtr handle)
 	if (vm->link)
 		log_warning("%s: libvirt's, but a QMP socket led to it first", vm->name);
 	vm_link(vm, virDomainGetName(handle), &ops, domain);
-	read_job(domain);
 	read_device(domain, vm);
 	read_metadata(domain, vm);
-	set_period(domain, vm);
 	read_balloon(domain, vm);
-	read_first_report(domain);
-	vm_ready(vm);
-	freeze(domain);
+	ask_statistics(domain);
 }
 
 static int on_lifecycle(virConnectPtr conn, virDomainPtr handle, int event, int detail,
@@ -301,8 +352,8 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr handle, int event, int 
 		if (!domain)
 			break;
 		domain->running = event == VIR_DOMAIN_EVENT_RESUMED;
-		read_job(domain);
 		freeze(domain);
+		ask(domain, VIRT_ASK_JOB);
 		break;
 	}
 	return 0;
@@ -437,6 +488,11 @@ struct virt_link *virt_link_new(struct daemon *daemon)
 		return NULL;
 	link->daemon = daemon;
 	link->backoff_ms = BACKOFF_FIRST_MS;
+	link->asker = virt_asker_new(daemon->watcher, answer);
+	if (!link->asker) {
+		free(link);
+		return NULL;
+	}
 	ballast_virt_init();
 	connect_to_libvirt(link);
 	return link;
@@ -445,6 +501,7 @@ struct virt_link *virt_link_new(struct daemon *daemon)
 /** virt_link_tick() - time has passed: see whether libvirtd is still there */
 void virt_link_tick(struct virt_link *link)
 {
+	virt_asker_tick(link->asker, daemon_now_ms());
 	if (link->conn && (link->lost || virConnectIsAlive(link->conn) == 0)) {
 		log_warning("libvirt is gone: waiting for it");
 		disconnect(link);
@@ -454,38 +511,22 @@ void virt_link_tick(struct virt_link *link)
 		connect_to_libvirt(link);
 }
 
-/** virt_link_statistics() - a statistics period is over */
+/**
+ * virt_link_statistics() - a statistics period is over
+ * @link: all of it
+ *
+ * Who has not answered the last time is not asked again.
+ */
 void virt_link_statistics(struct virt_link *link)
 {
-	virDomainStatsRecordPtr *records = NULL;
-	struct domain *domain, *next;
-	struct vm *vm;
-	int count, i;
+	struct domain *domain;
 
 	if (!link->conn)
 		return;
+	take_all(link);
 	for (domain = link->domains; domain; domain = domain->next)
-		read_job(domain);
-	count = virConnectGetAllDomainStats(link->conn, STATS_GROUPS, &records,
-					    VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE |
-					    VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
-	for (i = 0; i < count; i++) {
-		domain = find(link, records[i]->dom);
-		if (domain)
-			take_report(domain, records[i]);
-		else
-			started(link, records[i]->dom);
-	}
-	virDomainStatsRecordListFree(records);
-	if (count >= 0)
-		return;
-	/* a driver without statistics */
-	for (domain = link->domains; domain; domain = next) {
-		next = domain->next;
-		vm = vm_of(domain);
-		if (vm)
-			read_balloon(domain, vm);
-	}
+		if (!domain->asked)
+			ask_statistics(domain);
 }
 
 /** virt_link_free() - at the end */
@@ -495,5 +536,6 @@ void virt_link_free(struct virt_link *link)
 		return;
 	if (link->conn)
 		disconnect(link);
+	virt_asker_free(link->asker);
 	free(link);
 }
