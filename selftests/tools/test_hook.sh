@@ -239,6 +239,12 @@ test_min()
 	said "$what$((16 * 1024 * gib - gib / 2)) bytes of memory are missing "
 	# what is not the pool's has nothing of it
 	asks 0 < <(with_min 16T '<source type="memfd"/>')
+	# one that has just ended, and whose min goes in a moment
+	put pools/web/min_admissible_bytes 0
+	(sleep 0.5; put pools/web/min_admissible_bytes $((gib / 2))) &
+	asks 0 < <(with_min $((gib / 2)))
+	[ ! -s "$work/said" ]
+	wait $!
 	# a pool without admission holds to mins all the same
 	put pools/web/admission 0
 	asks 1 < <(with_min 1G)

@@ -50,22 +50,6 @@ static void balloon_that_holds_something_has_a_driver(void **state)
 	assert_state(T0, BALLOON_OK);
 }
 
-/* What QEMU was not told is no reason to call the guest slow; nor is it forgotten. */
-static void not_asked_after_all(void **state)
-{
-	(void)state;
-	balloon_ask(&b, 64 * MIB, T0);
-	balloon_was_not_asked(&b);
-	assert_state(T0 + BALLOON_UNCOOPERATIVE_MS, BALLOON_OK);
-	assert_true(balloon_should_ask(&b, 64 * MIB, T0 + 1));
-	balloon_ask(&b, 64 * MIB, T0 + 1000);
-	assert_state(T0 + 1000 + BALLOON_STUCK_MS, BALLOON_STUCK);
-	/* one that has failed has failed */
-	assert_state(T0 + 1000 + BALLOON_UNCOOPERATIVE_MS, BALLOON_UNCOOPERATIVE);
-	balloon_was_not_asked(&b);
-	assert_state(T0 + 1000 + BALLOON_UNCOOPERATIVE_MS, BALLOON_UNCOOPERATIVE);
-}
-
 static void admin_has_the_last_word(void **state)
 {
 	(void)state;
@@ -242,7 +226,6 @@ int main(void)
 		cmocka_unit_test(admin_has_the_last_word),
 		cmocka_unit_test_setup(no_device_is_none_at_once, obeying),
 		cmocka_unit_test_setup(arrives_and_rests, obeying),
-		cmocka_unit_test_setup(not_asked_after_all, obeying),
 		cmocka_unit_test_setup(stuck_then_uncooperative_to_the_millisecond, obeying),
 		cmocka_unit_test_setup(steady_movement_is_never_stuck, obeying),
 		cmocka_unit_test_setup(a_page_now_and_then_is_no_movement, obeying),

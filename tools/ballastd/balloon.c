@@ -135,18 +135,6 @@ void balloon_ask(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
 }
 
 /**
- * balloon_was_not_asked() - what balloon_ask() was called for has not come to pass
- * @balloon: the balloon
- *
- * A failure stays what it was.
- */
-void balloon_was_not_asked(struct balloon *balloon)
-{
-	balloon->asked = false;
-	balloon->mark_bytes = balloon->held_bytes;
-}
-
-/**
  * balloon_state() - what to tell the module
  * @balloon: the balloon
  * @now_ms: the time

@@ -64,7 +64,6 @@ void balloon_freeze(struct balloon *balloon, bool frozen, uint64_t now_ms);
 void balloon_holds(struct balloon *balloon, uint64_t bytes, uint64_t now_ms);
 bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, uint64_t now_ms);
 void balloon_ask(struct balloon *balloon, uint64_t bytes, uint64_t now_ms);
-void balloon_was_not_asked(struct balloon *balloon);
 enum balloon_state balloon_state(struct balloon *balloon, uint64_t now_ms);
 bool balloon_waits(const struct balloon *balloon);
 const char *balloon_state_token(enum balloon_state state);

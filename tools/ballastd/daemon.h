@@ -21,7 +21,7 @@ struct qmp_link;
 
 /**
  * struct link_ops - a way to a VM's balloon
- * @set_ram: leave the guest so much; 0 or -errno, or vm_was_not_asked() later
+ * @set_ram: leave the guest so much, now or as soon as that can be; 0 or -errno
  * @refresh: ask what the balloon holds; the answer may come later
  */
 struct link_ops {
@@ -124,7 +124,6 @@ void vm_set_metadata(struct vm *vm, const struct ballast_settings *settings);
 void vm_balloon_is(struct vm *vm, uint64_t ram_bytes, uint64_t present_bytes);
 void vm_has_device(struct vm *vm, bool present);
 void vm_freeze(struct vm *vm, bool frozen);
-void vm_was_not_asked(struct vm *vm);
 void vm_guest_says(struct vm *vm, const struct ballast_guest_stats *stats);
 
 /* virt_link.c */

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What QEMU has to answer.
+ * Questions whose answer may be long in coming.
  *
- * DOC: libvirt passes such a question on to QEMU and waits, without a limit: a QEMU that
- * hangs holds whoever asks until it is killed, and who asks the next question of that
- * domain for half a minute.  So a thread asks.  One is enough, until a question takes
+ * DOC: libvirt passes many on to QEMU and waits, without a limit: a QEMU that hangs holds
+ * whoever asks until it is killed, and who asks the next question of that domain for half
+ * a minute.  While it is being killed even what libvirt knows itself has to wait, and so
+ * has the list of all domains.  So a thread asks.  One is enough, until a question takes
  * longer than LATE_MS: then the thread that waits for it is late, and another one goes
  * on with the questions of other domains, up to THREADS_MOST.  A late one that comes
  * back ends, for its place is taken.
+ *
+ * Five requests of a client that are not answered are all that libvirtd reads
+ * (max_client_requests): THREADS_MOST and the event loop's own.
  *
  * That a domain has one question under way at most is up to who asks: so a domain takes
  * one thread, whatever it does.
  *
  * Locks: asker->lock, for everything in it but what only the event loop uses, and never
- * held while libvirt is called.  A question belongs to the thread that has taken it.
+ * held while libvirt is called.  A question belongs to the thread that has taken it, but
+ * for @dropped.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -26,11 +31,12 @@
 
 #include <libvirt/virterror.h>
 
+#include "../lib/domain_xml.h"
 #include "../lib/log.h"
 #include "virt_ask.h"
 
 #define LATE_MS		2000
-#define THREADS_MOST	16
+#define THREADS_MOST	4
 
 /**
  * struct thread - one that asks
@@ -84,16 +90,34 @@ struct virt_asker {
 /** virt_question_free() - it has been answered, or will not be asked */
 void virt_question_free(struct virt_question *question)
 {
+	int i;
+
+	for (i = 0; i < question->count; i++)
+		virDomainFree(question->list[i]);
+	free(question->list);
 	if (question->handle)
 		virDomainFree(question->handle);
+	if (question->conn)
+		virConnectClose(question->conn);
 	free(question);
 }
 
-static bool well(struct virt_question *question, int err)
+static bool well(struct virt_question *question, int result)
 {
-	if (err)
+	if (result < 0)
 		snprintf(question->why, sizeof(question->why), "%s", ballast_virt_error());
-	return !err;
+	return result >= 0;
+}
+
+static bool ask_list(struct virt_question *question)
+{
+	int count = virConnectListAllDomains(question->conn, &question->list,
+					     VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+
+	if (!well(question, count))
+		return false;
+	question->count = count;
+	return true;
 }
 
 static bool ask_job(struct virt_question *question)
@@ -111,24 +135,66 @@ static bool ask_job(struct virt_question *question)
 	return true;
 }
 
+static bool ask_device(struct virt_question *question)
+{
+	char *xml = virDomainGetXMLDesc(question->handle, 0);
+
+	if (!xml)
+		return well(question, -1);
+	question->device = ballast_xml_has_balloon(xml);
+	free(xml);
+	return true;
+}
+
+static bool ask_metadata(struct virt_question *question)
+{
+	question->settings_err = ballast_virt_settings(question->handle, &question->settings,
+			question->settings_why, sizeof(question->settings_why));
+	return question->settings_err != -EIO;
+}
+
+/* libvirt knows it from QEMU's events */
+static bool ask_balloon(struct virt_question *question)
+{
+	virDomainInfo info;
+
+	if (!well(question, virDomainGetInfo(question->handle, &info)))
+		return false;
+	question->report.running = info.state == VIR_DOMAIN_RUNNING ||
+				   info.state == VIR_DOMAIN_BLOCKED;
+	question->report.ram_bytes = (uint64_t)info.maxMem << 10;
+	question->report.present_bytes = (uint64_t)info.memory << 10;
+	return true;
+}
+
+/* A driver may have no statistics, or not all. */
 static bool ask_stats(struct virt_question *question)
 {
 	virDomainPtr list[] = { question->handle, NULL };
 	virDomainStatsRecordPtr *records = NULL;
+	struct ballast_virt_report *report = &question->report;
 	int count = virDomainListGetStats(list, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON,
 					  &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
 
 	if (count > 0)
-		ballast_virt_read_report(records[0], &question->report);
+		ballast_virt_read_report(records[0], report);
 	virDomainStatsRecordListFree(records);
-	return well(question, count < 0 ? count : 0) && count > 0;
+	if (report->ram_bytes && report->present_bytes)
+		return true;
+	return ask_balloon(question);
 }
 
 static bool ask_one(struct virt_question *question, unsigned int what)
 {
 	switch (what) {
+	case VIRT_ASK_LIST:
+		return ask_list(question);
 	case VIRT_ASK_JOB:
 		return ask_job(question);
+	case VIRT_ASK_DEVICE:
+		return ask_device(question);
+	case VIRT_ASK_METADATA:
+		return ask_metadata(question);
 	case VIRT_ASK_PERIOD:
 		return well(question, virDomainSetMemoryStatsPeriod(question->handle,
 				(int)question->period_s, VIR_DOMAIN_AFFECT_LIVE));
@@ -137,6 +203,8 @@ static bool ask_one(struct virt_question *question, unsigned int what)
 		return (question->answered & VIRT_ASK_JOB) && !question->job &&
 		       well(question, ballast_virt_set_ram(question->handle,
 							   question->ram_bytes));
+	case VIRT_ASK_BALLOON:
+		return ask_balloon(question);
 	default:
 		return ask_stats(question);
 	}
@@ -146,9 +214,12 @@ static void ask_all(struct virt_question *question)
 {
 	unsigned int what;
 
-	for (what = VIRT_ASK_JOB; what <= VIRT_ASK_STATS; what <<= 1)
+	for (what = 1; what < VIRT_ASK_END; what <<= 1) {
+		if (__atomic_load_n(&question->dropped, __ATOMIC_RELAXED))
+			return;
 		if ((question->what & what) && ask_one(question, what))
 			question->answered |= what;
+	}
 }
 
 static struct virt_question *take(struct virt_asker *asker)
@@ -167,7 +238,8 @@ static bool is_one_too_many(const struct virt_asker *asker)
 	return asker->ends || asker->running - asker->late > 1;
 }
 
-static void answered(struct thread *thread)
+/* Returns it if nobody is left who would read the answer. */
+static struct virt_question *give_back(struct thread *thread)
 {
 	struct virt_asker *asker = thread->asker;
 	struct virt_question *question = thread->question;
@@ -177,15 +249,31 @@ static void answered(struct thread *thread)
 	thread->since_ms = 0;
 	asker->late -= thread->late;
 	thread->late = false;
-	if (asker->ends) {
-		virt_question_free(question);
-		return;
-	}
+	if (asker->ends)
+		return question;
 	question->next = asker->answers;
 	asker->answers = question;
 	/* its counter does not overflow */
 	if (write(asker->done.fd, &one, sizeof(one)) < 0)
 		log_warning("answers of libvirt: %s", strerror(errno));
+	return NULL;
+}
+
+/* asker->lock is held, but not meanwhile. */
+static void ask_next(struct thread *thread)
+{
+	struct virt_question *unread;
+
+	thread->question = take(thread->asker);
+	pthread_mutex_unlock(&thread->asker->lock);
+	ask_all(thread->question);
+	pthread_mutex_lock(&thread->asker->lock);
+	unread = give_back(thread);
+	if (!unread)
+		return;
+	pthread_mutex_unlock(&thread->asker->lock);
+	virt_question_free(unread);
+	pthread_mutex_lock(&thread->asker->lock);
 }
 
 static void *work(void *context)
@@ -196,15 +284,10 @@ static void *work(void *context)
 
 	pthread_mutex_lock(&asker->lock);
 	while (!is_one_too_many(asker)) {
-		if (!asker->first) {
+		if (asker->first)
+			ask_next(thread);
+		else
 			pthread_cond_wait(&asker->wake, &asker->lock);
-			continue;
-		}
-		thread->question = take(asker);
-		pthread_mutex_unlock(&asker->lock);
-		ask_all(thread->question);
-		pthread_mutex_lock(&asker->lock);
-		answered(thread);
 	}
 	thread->there = false;
 	asker->running--;
@@ -248,9 +331,10 @@ static void look_at(struct thread *thread, uint64_t now_ms)
 		return;
 	thread->late = true;
 	thread->asker->late++;
-	log_warning("%s: its QEMU does not answer libvirt%s", virDomainGetName(question->handle),
+	log_warning("libvirt has no answer about %s%s", question->handle ?
+		    virDomainGetName(question->handle) : "its domains",
 		    thread->asker->late < THREADS_MOST ? "" :
-		    "; so many do not that nobody else is asked");
+		    "; that is so often so that nothing else is asked");
 }
 
 /**
@@ -341,6 +425,33 @@ void virt_asker_ask(struct virt_asker *asker, struct virt_question *question)
 	pthread_mutex_unlock(&asker->lock);
 }
 
+/**
+ * virt_asker_drop() - nobody waits for the answer any more
+ * @asker: all of it
+ * @question: has been asked; not to be used from now on
+ *
+ * What is not under way is not done.  An answer, if one comes, has no @about.
+ */
+void virt_asker_drop(struct virt_asker *asker, struct virt_question *question)
+{
+	struct virt_question **at;
+	bool queued;
+
+	question->about = NULL;
+	__atomic_store_n(&question->dropped, true, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&asker->lock);
+	for (at = &asker->first; *at && *at != question; at = &(*at)->next)
+		;
+	queued = *at;
+	if (queued)
+		*at = question->next;
+	if (queued && !*at)
+		asker->last = at;
+	pthread_mutex_unlock(&asker->lock);
+	if (queued)
+		virt_question_free(question);
+}
+
 static void free_list(struct virt_question *question)
 {
 	struct virt_question *next;
@@ -360,6 +471,7 @@ static void free_list(struct virt_question *question)
 void virt_asker_free(struct virt_asker *asker)
 {
 	struct timespec until;
+	struct virt_question *unasked, *unread;
 	bool all_gone;
 	int err = 0;
 
@@ -370,8 +482,8 @@ void virt_asker_free(struct virt_asker *asker)
 	pthread_cond_broadcast(&asker->wake);
 	while (asker->running > asker->late && !err)
 		err = pthread_cond_timedwait(&asker->gone, &asker->lock, &until);
-	free_list(asker->first);
-	free_list(asker->answers);
+	unasked = asker->first;
+	unread = asker->answers;
 	asker->first = NULL;
 	asker->answers = NULL;
 	/* closes it too */
@@ -379,6 +491,8 @@ void virt_asker_free(struct virt_asker *asker)
 	all_gone = !asker->running;
 	asker->left_alone = !all_gone;
 	pthread_mutex_unlock(&asker->lock);
+	free_list(unasked);
+	free_list(unread);
 	if (all_gone)
 		free(asker);
 }

@@ -6,9 +6,10 @@
  * each statistics period: an event that was lost costs one period.  When libvirtd goes,
  * its domains go on running; they are found again, as they are then, when it is back.
  *
- * What libvirt knows itself is asked here, and waits for libvirtd's answer.  What a QEMU
- * has to say, or to do, is asked by a thread (virt_ask.c): there may be no answer.  A
- * domain has one question under way; what comes up meanwhile is the next one.
+ * What needs an answer is asked by a thread (virt_ask.c): it may be long in coming.  A
+ * domain has one question under way, and what comes up meanwhile is the next one; the
+ * list is one more.  Connecting waits for libvirtd, and for the first list: what libvirt
+ * has is not to be found by way of QMP before.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -42,6 +43,7 @@
  * @job: a migration, a save or a dump is under way
  * @running: neither paused nor shut off
  * @met: it has answered once
+ * @owes_ram: it has not been told @ram_bytes yet
  * @asked: what it is asked now; NULL: nothing
  * @wanted: VIRT_ASK_..., what is to be asked next
  * @ram_bytes: for VIRT_ASK_RAM
@@ -56,6 +58,7 @@ struct domain {
 	bool job;
 	bool running;
 	bool met;
+	bool owes_ram;
 	struct virt_question *asked;
 	unsigned int wanted;
 	uint64_t ram_bytes;
@@ -65,6 +68,7 @@ struct domain {
 struct virt_link {
 	struct daemon *daemon;
 	struct virt_asker *asker;
+	struct virt_question *listing;
 	virConnectPtr conn;
 	bool lost;	/* libvirt said so; closed at the next tick */
 	int events[EVENTS];
@@ -112,7 +116,7 @@ static void ask_next(struct domain *domain)
 	question->handle = domain->handle;
 	question->about = domain;
 	question->what = domain->wanted | VIRT_ASK_JOB;
-	question->period_s = domain->link->daemon->config.stats_period_s;
+	question->period_s = domain->period_s;
 	question->ram_bytes = domain->ram_bytes;
 	domain->wanted = 0;
 	domain->asked = question;
@@ -126,6 +130,25 @@ static void ask(struct domain *domain, unsigned int what)
 		ask_next(domain);
 }
 
+/* What libvirt would not do the last time is tried again. */
+static void ask_statistics(struct domain *domain, unsigned int more)
+{
+	const struct daemon *daemon = domain->link->daemon;
+	unsigned int what = more | VIRT_ASK_STATS;
+
+	if (domain->owes_ram)
+		what |= VIRT_ASK_RAM;
+	if (domain->period_s != daemon->config.stats_period_s) {
+		domain->period_s = daemon->config.stats_period_s;
+		if (daemon->dry_run)
+			log_notice("would have %s send statistics",
+				   virDomainGetName(domain->handle));
+		else
+			what |= VIRT_ASK_PERIOD;
+	}
+	ask(domain, what);
+}
+
 static void freeze(const struct domain *domain)
 {
 	struct vm *vm = vm_of(domain);
@@ -134,98 +157,66 @@ static void freeze(const struct domain *domain)
 		vm_freeze(vm, domain->job || !domain->running);
 }
 
-static void ask_statistics(struct domain *domain)
-{
-	const struct daemon *daemon = domain->link->daemon;
-	bool another = domain->period_s != daemon->config.stats_period_s;
-
-	if (another && daemon->dry_run)
-		log_notice("would have %s send statistics", virDomainGetName(domain->handle));
-	domain->period_s = daemon->config.stats_period_s;
-	ask(domain, another && !daemon->dry_run ? VIRT_ASK_PERIOD | VIRT_ASK_STATS :
-						  VIRT_ASK_STATS);
-}
-
 static int set_ram(struct vm *vm, uint64_t bytes)
 {
 	struct domain *domain = vm->link_context;
 
 	domain->ram_bytes = bytes;
+	domain->owes_ram = true;
 	ask(domain, VIRT_ASK_RAM);
 	return 0;
 }
 
-/* libvirt knows it from QEMU's events: no question to QEMU */
-static void read_balloon(struct domain *domain, struct vm *vm)
-{
-	virDomainInfo info;
-
-	if (virDomainGetInfo(domain->handle, &info) < 0)
-		return;
-	domain->running = info.state == VIR_DOMAIN_RUNNING ||
-			  info.state == VIR_DOMAIN_BLOCKED;
-	vm_balloon_is(vm, (uint64_t)info.maxMem << 10, (uint64_t)info.memory << 10);
-}
-
+/* Who has not answered the last time is not asked again. */
 static void refresh(struct vm *vm)
 {
-	read_balloon(vm->link_context, vm);
+	struct domain *domain = vm->link_context;
+
+	if (!domain->asked)
+		ask(domain, VIRT_ASK_BALLOON);
 }
 
 static const struct link_ops ops = { .set_ram = set_ram, .refresh = refresh };
 
-static void read_metadata(const struct domain *domain, struct vm *vm)
+static void take_metadata(const struct virt_question *question, struct vm *vm)
 {
-	struct ballast_settings settings;
-	char why[256];
-	int err;
-
-	err = ballast_virt_settings(domain->handle, &settings, why, sizeof(why));
-	if (err)
-		log_warning("%s: its metadata: %s", vm->name, why);
-	if (err != -EIO)
-		vm_set_metadata(vm, &settings);
+	if (question->settings_err)
+		log_warning("%s: its metadata: %s", vm->name, question->settings_why);
+	if (question->settings_err != -EIO)
+		vm_set_metadata(vm, &question->settings);
 }
 
-static void read_device(const struct domain *domain, struct vm *vm)
+/* Did it do what it was told? */
+static void take_deeds(struct domain *domain, const struct virt_question *question,
+		       const struct vm *vm)
 {
-	char *xml = virDomainGetXMLDesc(domain->handle, 0);
+	unsigned int failed = question->what & ~question->answered;
 
-	if (xml)
-		balloon_set_device(&vm->balloon, ballast_xml_has_balloon(xml));
-	free(xml);
+	if (failed & VIRT_ASK_PERIOD) {
+		log_info("%s: no statistics of the guest: %s", vm->name, question->why);
+		if (vm->balloon.device)
+			domain->period_s = 0;
+	}
+	if ((question->answered & VIRT_ASK_RAM) && question->ram_bytes == domain->ram_bytes)
+		domain->owes_ram = false;
+	if ((failed & VIRT_ASK_RAM) && !question->job)
+		log_warning("%s: its balloon cannot be asked: %s", vm->name, question->why);
 }
 
 static void take_report(struct domain *domain, struct vm *vm,
-			const struct ballast_virt_report *report)
+			const struct virt_question *question)
 {
+	const struct ballast_virt_report *report = &question->report;
+
 	domain->running = report->running;
 	vm_freeze(vm, domain->job || !domain->running);
 	if (report->ram_bytes && report->present_bytes)
 		vm_balloon_is(vm, report->ram_bytes, report->present_bytes);
-	else
-		read_balloon(domain, vm);
-	vm_guest_says(vm, &report->stats);
+	if (question->answered & VIRT_ASK_STATS)
+		vm_guest_says(vm, &report->stats);
 }
 
-/* Did what it was asked to do go well? */
-static void take_errors(const struct domain *domain, const struct virt_question *question,
-			struct vm *vm)
-{
-	unsigned int failed = question->what & ~question->answered;
-
-	if (failed & VIRT_ASK_PERIOD)
-		log_info("%s: no statistics of the guest: %s", vm->name, question->why);
-	if (!(failed & VIRT_ASK_RAM))
-		return;
-	/* what it is to have now is yet to be asked */
-	if (!(domain->wanted & VIRT_ASK_RAM))
-		vm_was_not_asked(vm);
-	if (!question->job)
-		log_warning("%s: its balloon cannot be asked: %s", vm->name, question->why);
-}
-
-static void take_answer(struct domain *domain, struct virt_question *question)
+static void take_answer(struct domain *domain, const struct virt_question *question)
 {
 	struct vm *vm = vm_of(domain);
 
@@ -233,29 +224,17 @@ static void take_answer(struct domain *domain, struct virt_question *question)
 		domain->job = question->job;
 	if (!vm)
 		return;
-	take_errors(domain, question, vm);
-	if (question->answered & VIRT_ASK_STATS)
-		take_report(domain, vm, &question->report);
-	else if (question->what & VIRT_ASK_STATS)
-		read_balloon(domain, vm);
+	if (question->answered & VIRT_ASK_DEVICE)
+		balloon_set_device(&vm->balloon, question->device);
+	if (question->what & VIRT_ASK_METADATA)
+		take_metadata(question, vm);
+	take_deeds(domain, question, vm);
+	if (question->answered & (VIRT_ASK_BALLOON | VIRT_ASK_STATS))
+		take_report(domain, vm, question);
 	if (!domain->met)
 		vm_ready(vm);
 	domain->met = true;
 	freeze(domain);
-}
-
-/* The event loop calls it, for each question that has been asked. */
-static void answer(struct virt_question *question)
-{
-	struct domain *domain = question->about;
-
-	if (domain) {
-		domain->asked = NULL;
-		take_answer(domain, question);
-		if (domain->wanted && !domain->asked)
-			ask_next(domain);
-	}
-	virt_question_free(question);
 }
 
 static void forget(struct domain *domain)
@@ -265,7 +244,7 @@ static void forget(struct domain *domain)
 	if (vm)
 		vm_unlink(vm);
 	if (domain->asked)
-		domain->asked->about = NULL;
+		virt_asker_drop(domain->link->asker, domain->asked);
 	tdelete(domain, &domain->link->by_uuid, compare_uuid);
 	*domain->back = domain->next;
 	if (domain->next)
@@ -301,7 +280,7 @@ static struct domain *add(struct virt_link *link, virDomainPtr handle, pid_t pid
 	return domain;
 }
 
-/* A domain runs: find its process, and what is to be known; it is managed once it answers. */
+/* A domain runs: find its process.  It is managed once it has answered. */
 static void started(struct virt_link *link, virDomainPtr handle)
 {
 	struct domain *domain = find(link, handle);
@@ -309,12 +288,13 @@ static void started(struct virt_link *link, virDomainPtr handle)
 	struct vm *vm;
 	pid_t pid;
 
+	/* an ID is not given twice */
+	if (domain && virDomainGetID(domain->handle) == virDomainGetID(handle))
+		return;
 	if (ballast_virt_pid(handle, &pid, why, sizeof(why))) {
 		log_info("%s: %s", virDomainGetName(handle), why);
 		return;
 	}
-	if (domain && domain->pid == pid)
-		return;
 	if (domain)
 		forget(domain);
 	vm = vm_get(link->daemon, pid);
@@ -324,10 +304,51 @@ static void started(struct virt_link *link, virDomainPtr handle)
 	if (vm->link)
 		log_warning("%s: libvirt's, but a QMP socket led to it first", vm->name);
 	vm_link(vm, virDomainGetName(handle), &ops, domain);
-	read_device(domain, vm);
-	read_metadata(domain, vm);
-	read_balloon(domain, vm);
-	ask_statistics(domain);
+	ask_statistics(domain, VIRT_ASK_DEVICE | VIRT_ASK_METADATA);
+}
+
+static void take_list(struct virt_link *link, const struct virt_question *question)
+{
+	int i;
+
+	link->listing = NULL;
+	for (i = 0; i < question->count; i++)
+		started(link, question->list[i]);
+}
+
+static void take_domain(struct domain *domain, const struct virt_question *question)
+{
+	domain->asked = NULL;
+	take_answer(domain, question);
+	if (domain->wanted && !domain->asked)
+		ask_next(domain);
+}
+
+/* The event loop calls it, for each question that has been asked. */
+static void answer(struct virt_question *question)
+{
+	if (question->about && question->conn)
+		take_list(question->about, question);
+	else if (question->about)
+		take_domain(question->about, question);
+	virt_question_free(question);
+}
+
+static void ask_list(struct virt_link *link)
+{
+	struct virt_question *question = link->listing ? NULL : calloc(1, sizeof(*question));
+
+	if (!question)
+		return;
+	if (virConnectRef(link->conn) < 0) {
+		free(question);
+		return;
+	}
+	question->conn = link->conn;
+	question->about = link;
+	question->what = VIRT_ASK_LIST;
+	link->listing = question;
+	virt_asker_ask(link->asker, question);
 }
 
 static int on_lifecycle(virConnectPtr conn, virDomainPtr handle, int event, int detail,
@@ -353,7 +374,7 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr handle, int event, int 
 			break;
 		domain->running = event == VIR_DOMAIN_EVENT_RESUMED;
 		freeze(domain);
-		ask(domain, VIRT_ASK_JOB);
+		ask_statistics(domain, 0);
 		break;
 	}
 	return 0;
@@ -379,7 +400,7 @@ static void on_metadata(virConnectPtr conn, virDomainPtr handle, int type,
 	(void)conn;
 	(void)type;
 	if (vm && (!namespace || !strcmp(namespace, BALLAST_XMLNS)))
-		read_metadata(domain, vm);
+		ask(domain, VIRT_ASK_METADATA);
 }
 
 static void on_job(virConnectPtr conn, virDomainPtr handle, virTypedParameterPtr params,
@@ -394,6 +415,8 @@ static void on_job(virConnectPtr conn, virDomainPtr handle, virTypedParameterPtr
 		return;
 	domain->job = false;
 	freeze(domain);
+	/* an answer that is on its way may be older */
+	ask_statistics(domain, 0);
 }
 
 static void on_close(virConnectPtr conn, int reason, void *context)
@@ -446,6 +469,9 @@ static void disconnect(struct virt_link *link)
 
 	while (link->domains)
 		forget(link->domains);
+	if (link->listing)
+		virt_asker_drop(link->asker, link->listing);
+	link->listing = NULL;
 	for (i = 0; i < EVENTS; i++)
 		if (link->events[i] >= 0)
 			virConnectDomainEventDeregisterAny(link->conn, link->events[i]);
@@ -523,10 +549,10 @@ void virt_link_statistics(struct virt_link *link)
 
 	if (!link->conn)
 		return;
-	take_all(link);
+	ask_list(link);
 	for (domain = link->domains; domain; domain = domain->next)
 		if (!domain->asked)
-			ask_statistics(domain);
+			ask_statistics(domain, 0);
 }
 
 /** virt_link_free() - at the end */

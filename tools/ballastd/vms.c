@@ -391,12 +391,6 @@ void vm_freeze(struct vm *vm, bool frozen)
 	show(vm);
 }
 
-/** vm_was_not_asked() - set_ram() has not come to pass: ask again when there is reason to */
-void vm_was_not_asked(struct vm *vm)
-{
-	balloon_was_not_asked(&vm->balloon);
-}
-
 /** vm_guest_says() - statistics have been read, new or not */
 void vm_guest_says(struct vm *vm, const struct ballast_guest_stats *stats)
 {

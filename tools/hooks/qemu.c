@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../ballastd/config.h"
 #include "../lib/domain_xml.h"
@@ -31,6 +32,8 @@
 #include "../lib/sysfs.h"
 
 #define XML_BYTES_MAX	(16U << 20)
+#define MIN_TRIES	15
+#define MIN_TRY_US	100000
 
 /* All of standard input, to be freed; NULL without memory, or if it does not end. */
 static char *read_input(void)
@@ -103,6 +106,20 @@ static uint64_t min_of(const char *domain, const char *xml)
 	return settings.given & ~settings.is_default & bit ? settings.value[BALLAST_SET_MIN] : 0;
 }
 
+/* A VM that has just ended keeps its own min until the module has seen that. */
+static bool lacks_min(const struct ballast_sysfs *sysfs, const char *pool, uint64_t min,
+		      uint64_t *most)
+{
+	int tries;
+
+	for (tries = MIN_TRIES; tries; tries--) {
+		if (!read_pool(sysfs, pool, "min_admissible_bytes", most) || min <= *most)
+			return false;
+		usleep(MIN_TRY_US);
+	}
+	return true;
+}
+
 static int refuse(const char *domain, const char *pool, uint64_t bytes, uint64_t most)
 {
 	log_error("pool %s has no room for %s: %" PRIu64 " bytes of memory or swap are missing "
@@ -136,7 +153,7 @@ static int judge(const struct ballast_sysfs *sysfs, const char *pool, const char
 	    read_pool(sysfs, pool, "admissible_bytes", &most) && bytes > most)
 		return refuse(domain, pool, bytes, most);
 	min = min_of(domain, xml);
-	if (min && read_pool(sysfs, pool, "min_admissible_bytes", &most) && min > most)
+	if (min && lacks_min(sysfs, pool, min, &most))
 		return refuse_min(domain, pool, min, most);
 	return 0;
 }
