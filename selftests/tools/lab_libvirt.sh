@@ -203,6 +203,7 @@ test_hanging_qemu_holds_up_nobody()
 	printf '[daemon]\nstats_period_s = 3\n' >/tmp/ballastd.conf
 	daemon_reload
 	until_true 60 eval 'virsh dumpxml mute | grep -q "<stats period=.3./>"'
+	until_true 60 eval 'virsh dumpxml web | grep -q "<stats period=.3./>"'
 	virsh -q destroy mute
 	virsh -q undefine mute
 }

@@ -241,7 +241,7 @@ test_min()
 	asks 0 < <(with_min 16T '<source type="memfd"/>')
 	# one that has just ended, and whose min goes in a moment
 	put pools/web/min_admissible_bytes 0
-	(sleep 0.5; put pools/web/min_admissible_bytes $((gib / 2))) &
+	(sleep 0.1; put pools/web/min_admissible_bytes $((gib / 2))) &
 	asks 0 < <(with_min $((gib / 2)))
 	[ ! -s "$work/said" ]
 	wait $!

@@ -124,6 +124,7 @@ void vm_set_metadata(struct vm *vm, const struct ballast_settings *settings);
 void vm_balloon_is(struct vm *vm, uint64_t ram_bytes, uint64_t present_bytes);
 void vm_has_device(struct vm *vm, bool present);
 void vm_freeze(struct vm *vm, bool frozen);
+bool vm_is_driven(const struct vm *vm);
 void vm_guest_says(struct vm *vm, const struct ballast_guest_stats *stats);
 
 /* virt_link.c */

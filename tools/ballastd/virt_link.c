@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <search.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,10 @@
 #define KEEPALIVE_S		5
 #define KEEPALIVE_COUNT		3
 #define EVENTS			4
+#define READY_AFTER_MS		5000
+
+/* what libvirt knows without QEMU */
+#define MEET	(VIRT_ASK_DEVICE | VIRT_ASK_METADATA | VIRT_ASK_BALLOON)
 
 /**
  * struct domain - one that runs
@@ -42,7 +47,8 @@
  * @pid: of QEMU
  * @job: a migration, a save or a dump is under way
  * @running: neither paused nor shut off
- * @met: it has answered once
+ * @met_ms: when libvirt first knew of its balloon; 0: not yet
+ * @ready: its VM is
  * @owes_ram: it has not been told @ram_bytes yet
  * @asked: what it is asked now; NULL: nothing
  * @wanted: VIRT_ASK_..., what is to be asked next
@@ -57,11 +63,12 @@ struct domain {
 	pid_t pid;
 	bool job;
 	bool running;
-	bool met;
+	bool ready;
 	bool owes_ram;
 	struct virt_question *asked;
 	unsigned int wanted;
 	uint64_t ram_bytes;
+	uint64_t met_ms;
 	unsigned int period_s;
 };
 
@@ -70,7 +77,7 @@ struct virt_link {
 	struct virt_asker *asker;
 	struct virt_question *listing;
 	virConnectPtr conn;
-	bool lost;	/* libvirt said so; closed at the next tick */
+	atomic_bool lost;	/* a thread said so; closed at the next tick */
 	int events[EVENTS];
 	void *by_uuid;
 	struct domain *domains;
@@ -102,6 +109,14 @@ static struct vm *vm_of(const struct domain *domain)
 	return vm && vm->link_context == domain ? vm : NULL;
 }
 
+/* A request that is owed may have been made in other circumstances. */
+static bool may_ask_ram(const struct domain *domain)
+{
+	const struct vm *vm = vm_of(domain);
+
+	return vm && vm_is_driven(vm);
+}
+
 /* Without memory it is asked with the next statistics. */
 static void ask_next(struct domain *domain)
 {
@@ -109,6 +124,8 @@ static void ask_next(struct domain *domain)
 
 	if (!question)
 		return;
+	if (!may_ask_ram(domain))
+		domain->wanted &= ~VIRT_ASK_RAM;
 	if (virDomainRef(domain->handle) < 0) {
 		free(question);
 		return;
@@ -131,11 +148,13 @@ static void ask(struct domain *domain, unsigned int what)
 }
 
 /* What libvirt would not do the last time is tried again. */
-static void ask_statistics(struct domain *domain, unsigned int more)
+static void ask_statistics(struct domain *domain)
 {
 	const struct daemon *daemon = domain->link->daemon;
-	unsigned int what = more | VIRT_ASK_STATS;
+	unsigned int what = VIRT_ASK_STATS;
 
+	if (!domain->met_ms)
+		what |= MEET;
 	if (domain->owes_ram)
 		what |= VIRT_ASK_RAM;
 	if (domain->period_s != daemon->config.stats_period_s) {
@@ -194,7 +213,7 @@ static void take_deeds(struct domain *domain, const struct virt_question *questi
 
 	if (failed & VIRT_ASK_PERIOD) {
 		log_info("%s: no statistics of the guest: %s", vm->name, question->why);
-		if (vm->balloon.device)
+		if (vm->balloon.device && question->period_s == domain->period_s)
 			domain->period_s = 0;
 	}
 	if ((question->answered & VIRT_ASK_RAM) && question->ram_bytes == domain->ram_bytes)
@@ -203,25 +222,41 @@ static void take_deeds(struct domain *domain, const struct virt_question *questi
 		log_warning("%s: its balloon cannot be asked: %s", vm->name, question->why);
 }
 
-static void take_report(struct domain *domain, struct vm *vm,
-			const struct virt_question *question)
+static void take_report(struct vm *vm, const struct virt_question *question)
 {
 	const struct ballast_virt_report *report = &question->report;
 
-	domain->running = report->running;
-	vm_freeze(vm, domain->job || !domain->running);
 	if (report->ram_bytes && report->present_bytes)
 		vm_balloon_is(vm, report->ram_bytes, report->present_bytes);
 	if (question->answered & VIRT_ASK_STATS)
 		vm_guest_says(vm, &report->stats);
 }
 
+/* An event that came meanwhile is newer, and has asked again. */
+static void take_state(struct domain *domain, const struct virt_question *question)
+{
+	if (domain->wanted & VIRT_ASK_STATS)
+		return;
+	if (question->answered & VIRT_ASK_JOB)
+		domain->job = question->job;
+	if (question->answered & (VIRT_ASK_BALLOON | VIRT_ASK_STATS))
+		domain->running = question->report.running;
+	freeze(domain);
+}
+
+/* Statistics come first: they may make a floor.  A QEMU that hangs has none. */
+static void make_ready(struct domain *domain, struct vm *vm)
+{
+	domain->ready = true;
+	vm_ready(vm);
+	freeze(domain);
+}
+
 static void take_answer(struct domain *domain, const struct virt_question *question)
 {
 	struct vm *vm = vm_of(domain);
 
-	if (question->answered & VIRT_ASK_JOB)
-		domain->job = question->job;
+	take_state(domain, question);
 	if (!vm)
 		return;
 	if (question->answered & VIRT_ASK_DEVICE)
@@ -230,11 +265,13 @@ static void take_answer(struct domain *domain, const struct virt_question *quest
 		take_metadata(question, vm);
 	take_deeds(domain, question, vm);
 	if (question->answered & (VIRT_ASK_BALLOON | VIRT_ASK_STATS))
-		take_report(domain, vm, question);
-	if (!domain->met)
-		vm_ready(vm);
-	domain->met = true;
-	freeze(domain);
+		take_report(vm, question);
+	if (!domain->met_ms && (question->answered & VIRT_ASK_BALLOON)) {
+		domain->met_ms = daemon_now_ms();
+		ask_statistics(domain);
+	} else if (!domain->ready && (question->answered & VIRT_ASK_STATS)) {
+		make_ready(domain, vm);
+	}
 }
 
 static void forget(struct domain *domain)
@@ -280,7 +317,7 @@ static struct domain *add(struct virt_link *link, virDomainPtr handle, pid_t pid
 	return domain;
 }
 
-/* A domain runs: find its process.  It is managed once it has answered. */
+/* A domain runs: find its process. */
 static void started(struct virt_link *link, virDomainPtr handle)
 {
 	struct domain *domain = find(link, handle);
@@ -288,8 +325,8 @@ static void started(struct virt_link *link, virDomainPtr handle)
 	struct vm *vm;
 	pid_t pid;
 
-	/* an ID is not given twice */
-	if (domain && virDomainGetID(domain->handle) == virDomainGetID(handle))
+	/* an ID is not given twice; a list may be older than an event */
+	if (domain && (int)virDomainGetID(handle) <= (int)virDomainGetID(domain->handle))
 		return;
 	if (ballast_virt_pid(handle, &pid, why, sizeof(why))) {
 		log_info("%s: %s", virDomainGetName(handle), why);
@@ -304,7 +341,7 @@ static void started(struct virt_link *link, virDomainPtr handle)
 	if (vm->link)
 		log_warning("%s: libvirt's, but a QMP socket led to it first", vm->name);
 	vm_link(vm, virDomainGetName(handle), &ops, domain);
-	ask_statistics(domain, VIRT_ASK_DEVICE | VIRT_ASK_METADATA);
+	ask(domain, MEET);
 }
 
 static void take_list(struct virt_link *link, const struct virt_question *question)
@@ -374,7 +411,7 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr handle, int event, int 
 			break;
 		domain->running = event == VIR_DOMAIN_EVENT_RESUMED;
 		freeze(domain);
-		ask_statistics(domain, 0);
+		ask_statistics(domain);
 		break;
 	}
 	return 0;
@@ -416,7 +453,7 @@ static void on_job(virConnectPtr conn, virDomainPtr handle, virTypedParameterPtr
 	domain->job = false;
 	freeze(domain);
 	/* an answer that is on its way may be older */
-	ask_statistics(domain, 0);
+	ask_statistics(domain);
 }
 
 static void on_close(virConnectPtr conn, int reason, void *context)
@@ -478,7 +515,6 @@ static void disconnect(struct virt_link *link)
 	virConnectUnregisterCloseCallback(link->conn, on_close);
 	virConnectClose(link->conn);
 	link->conn = NULL;
-	link->lost = false;
 }
 
 static void connect_to_libvirt(struct virt_link *link)
@@ -498,6 +534,8 @@ static void connect_to_libvirt(struct virt_link *link)
 	}
 	log_notice("connected to libvirt (%s)", uri);
 	link->backoff_ms = BACKOFF_FIRST_MS;
+	/* the connection before may have said so once more */
+	link->lost = false;
 	virConnectRegisterCloseCallback(link->conn, on_close, link, NULL);
 	virConnectSetKeepAlive(link->conn, KEEPALIVE_S, KEEPALIVE_COUNT);
 	/* first the events, then the list: nothing falls between */
@@ -524,10 +562,25 @@ struct virt_link *virt_link_new(struct daemon *daemon)
 	return link;
 }
 
-/** virt_link_tick() - time has passed: see whether libvirtd is still there */
+/* Who has no statistics to give is managed without. */
+static void look_for_late(struct virt_link *link, uint64_t now_ms)
+{
+	struct domain *domain;
+	struct vm *vm;
+
+	for (domain = link->domains; domain; domain = domain->next) {
+		vm = vm_of(domain);
+		if (vm && domain->met_ms && !domain->ready &&
+		    now_ms - domain->met_ms >= READY_AFTER_MS)
+			make_ready(domain, vm);
+	}
+}
+
+/** virt_link_tick() - time has passed: see who is still there, and who is late */
 void virt_link_tick(struct virt_link *link)
 {
 	virt_asker_tick(link->asker, daemon_now_ms());
+	look_for_late(link, daemon_now_ms());
 	if (link->conn && (link->lost || virConnectIsAlive(link->conn) == 0)) {
 		log_warning("libvirt is gone: waiting for it");
 		disconnect(link);
@@ -552,7 +605,7 @@ void virt_link_statistics(struct virt_link *link)
 	ask_list(link);
 	for (domain = link->domains; domain; domain = domain->next)
 		if (!domain->asked)
-			ask_statistics(domain, 0);
+			ask_statistics(domain);
 }
 
 /** virt_link_free() - at the end */

@@ -218,6 +218,13 @@ static bool enforcing(const struct daemon *daemon)
 	       !strcmp(mode, "enforce");
 }
 
+/** vm_is_driven() - may its balloon be asked for something now? */
+bool vm_is_driven(const struct vm *vm)
+{
+	return managed(vm) && !vm->balloon.frozen && !vm->daemon->dry_run &&
+	       enforcing(vm->daemon);
+}
+
 static void follow_target(struct vm *vm)
 {
 	uint64_t target, left, now_ms = daemon_now_ms();
