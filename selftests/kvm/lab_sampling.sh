@@ -254,6 +254,14 @@ run_stock()
 		run "$@"
 	fi
 }
+run_on_one()
+{
+	if [ "${BALLAST_SHORT:-}" = 6.12 ]; then
+		ktap_skip "$1" "on 6.1; make check-all has it on both"
+	else
+		run "$@"
+	fi
+}
 # only when asked for by name
 named()
 {
@@ -268,7 +276,7 @@ run()
 named accuracy_anon accuracy anon fault ""
 run_stock accuracy_anon_scattered accuracy anon fault scatter
 named accuracy_thp accuracy thp fault ""
-run accuracy_thp_scattered accuracy thp fault scatter
+run_on_one accuracy_thp_scattered accuracy thp fault scatter
 run accuracy_ballastfs accuracy file fault ""
 run accuracy_accessed_bits accuracy anon accessed ""
 run_stock rises_in_one_period_falls_in_four rises_in_one_period_falls_in_four
