@@ -244,20 +244,14 @@ shared_pages_are_not_pinned()
 
 kvm_start
 ktap_suite "idle memory sampling"
+ktap_on 6.1 accuracy_thp_scattered
+ktap_on 6.12 accuracy_anon_scattered accuracy_accessed_bits
 # How good the estimate is does not depend on the kernel's debugging, and takes it ten
 # minutes to say.
 run_stock()
 {
 	if [ -n "${BALLAST_LAB_DEBUG:-}" ] && [ "$only" = "  " ]; then
 		ktap_skip "$1" "on the stock kernels"
-	else
-		run "$@"
-	fi
-}
-run_on_one()
-{
-	if [ "${BALLAST_SHORT:-}" = 6.12 ]; then
-		ktap_skip "$1" "on 6.1; make check-all has it on both"
 	else
 		run "$@"
 	fi
@@ -276,7 +270,7 @@ run()
 named accuracy_anon accuracy anon fault ""
 run_stock accuracy_anon_scattered accuracy anon fault scatter
 named accuracy_thp accuracy thp fault ""
-run_on_one accuracy_thp_scattered accuracy thp fault scatter
+run accuracy_thp_scattered accuracy thp fault scatter
 run accuracy_ballastfs accuracy file fault ""
 run accuracy_accessed_bits accuracy anon accessed ""
 run_stock rises_in_one_period_falls_in_four rises_in_one_period_falls_in_four

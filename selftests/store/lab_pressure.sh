@@ -883,6 +883,7 @@ mmap_lock_is_not_held()
 kvm_start
 exec 3>&1
 ktap_suite "pressure"
+ktap_on 6.12 soft_waits_for_balloons above_target_waits
 tests="twice_the_memory soft_waits_for_balloons above_target_waits lost_page_is_one_vms swap_file_full mmap_lock_is_not_held"
 [ "${BALLAST_PRESSURE:-}" != all ] && [ "$only" = "  " ] ||
 	tests+=" above_target_pays idle_pay_for_one_that_runs_wild balloons_save_swapping

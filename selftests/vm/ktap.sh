@@ -11,6 +11,8 @@
 #   ktap_run NAME FUNCTION...    run FUNCTION in a subshell under "set -e": pass
 #                                if it returns 0, skip if 4; its output is shown
 #                                when it fails; ten seconds and more are said after it
+#   ktap_on VERSION NAME...      of the two kernels of a short run (BALLAST_SHORT) that one is
+#                                enough for the tests of these names
 #   skip REASON                  in such a function: leave it as skipped
 #   lacks REASON                 the same where it is not the lab, which has what it is
 #                                about on each of its kernels: there it is a failure
@@ -24,6 +26,7 @@ ktap_planned=
 ktap_passed=0
 ktap_failed=0
 ktap_skipped=0
+declare -A ktap_kernels=()
 
 ktap_count()
 {
@@ -94,9 +97,23 @@ ktap_failed_at()
 	echo " $1 at$where" >>"$ktap_where"
 }
 
+ktap_on()
+{
+	local version=$1 name
+	shift
+	for name in "$@"; do
+		ktap_kernels[$name]=$version
+	done
+}
+
 ktap_run()
 {
-	local name=$1 log status reason took_s=$SECONDS
+	local name=$1 log status reason took_s=$SECONDS kernel
+	kernel=${ktap_kernels[$name]:-}
+	if [ "${BALLAST_SHORT:-}" ] && [ "$kernel" ] && [ "$kernel" != "$BALLAST_SHORT" ]; then
+		ktap_skip "$name" "on $kernel, or with make check-all"
+		return
+	fi
 	shift
 	# Inside "if", "!", "&&" and "||" bash ignores errexit, in subshells
 	# too: a test run there could only pass.
