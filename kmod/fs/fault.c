@@ -130,7 +130,7 @@ static vm_fault_t fault_shared(struct fault *f, struct ballast_slot *slot,
 {
 	struct page *frame = ballast_word_frame(word);
 
-	if (ballast_frame_is_poisoned(frame))
+	if (!f->write && ballast_frame_is_poisoned(frame))
 		return VM_FAULT_HWPOISON;
 	if (!f->write && may_map(f, frame))
 		return map_readonly(f, slot, frame);
@@ -229,11 +229,14 @@ static vm_fault_t fault_once(struct fault *f)
 	unsigned long word;
 	vm_fault_t ret;
 
-	if (beyond_end(f))
-		return VM_FAULT_SIGBUS;
-	block = ballast_map_add_block(f->map, pgoff >> BALLAST_BLOCK_SHIFT);
-	if (IS_ERR(block))
-		return NEED_HOST;
+	block = ballast_map_block(f->map, pgoff >> BALLAST_BLOCK_SHIFT);
+	if (unlikely(!block)) {
+		if (beyond_end(f))
+			return VM_FAULT_SIGBUS;
+		block = ballast_map_add_block(f->map, pgoff >> BALLAST_BLOCK_SHIFT);
+		if (IS_ERR(block))
+			return NEED_HOST;
+	}
 	ballast_slot_init(&slot, block, pgoff);
 	word = ballast_slot_peek(&slot);
 	f->lacks = NEED_FRAME;
@@ -503,6 +506,16 @@ static vm_fault_t mkwrite_slot(struct ballast_slot *slot, unsigned long word,
 	return VM_FAULT_LOCKED;
 }
 
+/* Most often the frame came from ->fault() a moment ago: its slot is not looked at then. */
+static bool lock_private(struct page *mapped)
+{
+	lock_page(mapped);
+	if (likely(ballast_frame_is_private(mapped) && !PageHWPoison(mapped)))
+		return true;
+	unlock_page(mapped);
+	return false;
+}
+
 /*
  * No memory is taken here: the core does not let this function drop mmap_lock,
  * so it must not wait.  What needs a frame is unmapped, and the access comes
@@ -516,6 +529,8 @@ static vm_fault_t ballast_page_mkwrite(struct vm_fault *vmf)
 	struct ballast_slot slot;
 	int srcu;
 
+	if (lock_private(vmf->page))
+		return VM_FAULT_LOCKED;
 	srcu = ballast_map_enter();
 	block = ballast_map_block(map, vmf->pgoff >> BALLAST_BLOCK_SHIFT);
 	if (block) {

@@ -65,6 +65,16 @@ struct page *ballast_frame_alloc(struct ballast_pool *pool, enum ballast_frame_u
 	return adopt_charged(pool, alloc_page(frame_gfp(use))) ?: ERR_PTR(-ENOMEM);
 }
 
+/* Nobody says where its frames are to be: then they are near.  Seen without looking it up. */
+static bool has_no_policy(const struct vm_area_struct *vma)
+{
+#ifdef CONFIG_NUMA
+	return !vma->vm_policy && !current->mempolicy;
+#else
+	return true;
+#endif
+}
+
 /**
  * ballast_frame_alloc_vma() - the same, on the NUMA node that the VMA asks for
  * @pool: to whom
@@ -80,13 +90,14 @@ struct page *ballast_frame_alloc_vma(struct ballast_pool *pool,
 				     unsigned long address, enum ballast_frame_use use)
 {
 	struct folio *folio;
-	struct page *frame;
 
 	if (!charge(pool, use))
 		return ERR_PTR(-ENOSPC);
-	folio = vma_alloc_folio(frame_gfp(use), 0, vma, address, false);
-	frame = adopt_charged(pool, folio ? folio_page(folio, 0) : NULL);
-	return frame ?: ERR_PTR(-ENOMEM);
+	if (has_no_policy(vma))
+		folio = __folio_alloc_node(frame_gfp(use), 0, numa_mem_id());
+	else
+		folio = vma_alloc_folio(frame_gfp(use), 0, vma, address, false);
+	return adopt_charged(pool, folio ? folio_page(folio, 0) : NULL) ?: ERR_PTR(-ENOMEM);
 }
 
 /**

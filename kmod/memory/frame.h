@@ -11,6 +11,8 @@
  *	page->lru.prev	of a shared frame: its sharers and its sharing domain,
  *			32 bits each
  *	PG_dirty	always set: nobody may take a frame for clean page cache
+ *	PG_checked	of a shared frame: reclaim has seen that a sharer uses it; the
+ *			reclaim thread's, see reclaim/sweep.c
  *	page lock	of a private frame: held from ->fault() until the PTE
  *			is set, and by whoever takes the frame from its slot
  *	reference count	one of the slot (private) or of all sharers together
@@ -146,13 +148,30 @@ static inline bool ballast_frame_has_no_pins(struct page *frame, int extra)
 	return count == page_count(frame);
 }
 
+#define BALLAST_FRAME_OF_MANY	BIT(BITS_PER_LONG - 2)	/* in page->index */
+
+/* Apart from the locations of private slots: for a frame that several slots may have. */
+static inline void ballast_frame_set_of_many(struct page *frame)
+{
+	frame->index = page_to_pfn(frame) | BALLAST_FRAME_OF_MANY;
+}
+
+/*
+ * Somebody's own?  Of a frame that one has a reference to, found in a page table and
+ * locked (page lock): if so then still of the slot that it is mapped for.  It would
+ * leave that under its lock, and does not become another's while it has a reference.
+ */
+static inline bool ballast_frame_is_private(const struct page *frame)
+{
+	return frame->mapping && !(frame->index & BALLAST_FRAME_OF_MANY);
+}
+
 /* A new frame becomes a shared one: @hash, @domain and @sharers are its own. */
 static inline void ballast_frame_set_shared(struct page *frame, u64 hash,
 					    u32 domain, int sharers)
 {
 	ballast_frame_set_hash(frame, hash);
-	/* apart from the locations of private slots */
-	frame->index = page_to_pfn(frame) | BIT(BITS_PER_LONG - 2);
+	ballast_frame_set_of_many(frame);
 	ballast_frame_owners(frame)->domain = domain;
 	atomic_set(ballast_frame_sharers(frame), sharers);
 }

@@ -62,6 +62,7 @@ struct ballast_pool *ballast_pool_create(const char *name,
 	pool->zero_frame = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	if (!pool->zero_frame)
 		goto free_events;
+	ballast_frame_set_of_many(pool->zero_frame);
 	kref_init(&pool->kref);
 	strscpy(pool->name, name, sizeof(pool->name));
 	pool->limit_pages = limit_pages;

@@ -60,21 +60,22 @@ enum ballast_pool_event {
 	BALLAST_EVENT_DECOMPRESSED,	/* pages that came back from the store */
 	BALLAST_EVENT_INCOMPRESSIBLE,	/* pages that did not become small enough */
 	BALLAST_EVENT_SWAPPED_OUT,	/* pages written to the swap file */
+	BALLAST_EVENT_SHARED_SWAPPED,	/* of these, shared ones that left their frame */
 	BALLAST_EVENT_SWAPPED_IN,	/* pages read from it */
 	BALLAST_EVENT_SWAP_FULL,	/* pages that stayed since it had no place */
 	BALLAST_EVENT_WRITE_ERRORS,	/* pages that stayed since they could not be written */
 	BALLAST_EVENT_LOST,		/* pages whose content could not be read again */
-	BALLAST_EVENT_RECLAIM_SPARED,	/* pages that reclaim passed over: just come */
+	BALLAST_EVENT_RECLAIM_SPARED,	/* pages passed over: just come, or in use */
 	BALLAST_EVENT_RECLAIM_STUCK,	/* times that reclaim found nothing to take */
 	BALLAST_EVENT_NR,
 };
 
 /**
  * struct ballast_share_ops - what the sharing layer gives to this one
- * @release: one sharer less of @frame; true if it was the last, the frame is
- *	then out of the index and the caller's alone
- * @claim: true if the caller is the only sharer and nobody but it and @extra
- *	known holders has a reference: the frame is then out of the index and
+ * @release: one sharer less of @frame, which perhaps has no other; true if it was the
+ *	last, the frame is then out of the index and the caller's alone
+ * @claim: @frame may have one sharer; true if that is the caller, and nobody but it and
+ *	@extra known holders has a reference: the frame is then out of the index and
  *	the caller's alone, to write to
  *
  * Called with the sharer's slot locked; must not sleep.

@@ -45,7 +45,6 @@ struct lockdep_map ballast_slot_dep_map =
  */
 unsigned long ballast_slot_lock(struct ballast_slot *slot)
 {
-	might_sleep();
 	slot_dep_acquire(0);
 	wait_on_bit_lock(slot->word, BALLAST_SLOT_LOCK_BIT, TASK_UNINTERRUPTIBLE);
 	return READ_ONCE(*slot->word);
@@ -65,11 +64,15 @@ bool ballast_slot_trylock(struct ballast_slot *slot)
 
 void ballast_slot_unlock(struct ballast_slot *slot)
 {
+	struct wait_queue_head *waiters;
+
 	ballast_assert_slot_locked(slot);
 	slot_dep_release();
 	clear_bit_unlock(BALLAST_SLOT_LOCK_BIT, slot->word);
 	smp_mb__after_atomic();	/* the bit is clear before we look for waiters */
-	wake_up_bit(slot->word, BALLAST_SLOT_LOCK_BIT);
+	waiters = bit_waitqueue(slot->word, BALLAST_SLOT_LOCK_BIT);
+	if (unlikely(waitqueue_active(waiters)))
+		wake_up_bit(slot->word, BALLAST_SLOT_LOCK_BIT);
 }
 
 static void count_word(struct ballast_map *map, unsigned long word, long n)
@@ -162,13 +165,17 @@ void ballast_slot_revoke(struct ballast_slot *slot)
  * @frame: shared; the caller is (or counts as) one of its sharers
  *
  * Frees the frame with its last sharer.  O(1) however many there are.
+ *
+ * Return: true if that was the last one.
  */
-void ballast_frame_unshare(struct ballast_pool *pool, struct page *frame)
+bool ballast_frame_unshare(struct ballast_pool *pool, struct page *frame)
 {
-	if (!pool->share_ops->release(pool, frame))
-		return;
+	if (atomic_add_unless(ballast_frame_sharers(frame), -1, 1) ||
+	    !pool->share_ops->release(pool, frame))
+		return false;
 	atomic_long_dec(&pool->shared_frames);
 	ballast_frame_free(pool, frame);
+	return true;
 }
 
 /**
@@ -193,7 +200,8 @@ static struct page *take_over(struct ballast_slot *slot, struct page *frame,
 {
 	struct ballast_pool *pool = ballast_slot_pool(slot);
 
-	if (!pool->share_ops->claim(pool, frame, extra))
+	if (atomic_read(ballast_frame_sharers(frame)) != 1 ||
+	    !pool->share_ops->claim(pool, frame, extra))
 		return NULL;
 	atomic_long_dec(&pool->shared_frames);
 	ballast_pool_count(pool, BALLAST_EVENT_TAKEOVERS);
@@ -339,7 +347,7 @@ void ballast_slot_share(struct ballast_slot *slot, struct page *shared)
 {
 	struct page *old = ballast_word_frame(*slot->word);
 
-	set_word(slot, ballast_word(BALLAST_SHARED, shared, 0));
+	set_word(slot, ballast_word(BALLAST_SHARED, shared, BALLAST_SLOT_RECENT));
 	ballast_frame_detach(old);
 	thaw(old);
 	ballast_frame_free(ballast_slot_pool(slot), old);
@@ -385,6 +393,21 @@ void ballast_slot_store(struct ballast_slot *slot, u64 stored, bool keep_frame)
 void ballast_slot_swap(struct ballast_slot *slot, u64 stored)
 {
 	set_word(slot, ballast_word_of(BALLAST_SWAPPED, stored));
+}
+
+/**
+ * ballast_slot_swap_shared() - shared -> swapped
+ * @slot: locked, shared, not mapped
+ * @stored: what the store finds the content by in the swap file
+ *
+ * Return: true if it was the frame's last sharer: a page is free.
+ */
+bool ballast_slot_swap_shared(struct ballast_slot *slot, u64 stored)
+{
+	struct page *frame = ballast_word_frame(*slot->word);
+
+	set_word(slot, ballast_word_of(BALLAST_SWAPPED, stored));
+	return ballast_frame_unshare(ballast_slot_pool(slot), frame);
 }
 
 /**

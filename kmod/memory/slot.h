@@ -41,7 +41,7 @@ enum ballast_slot_state {
  *	bit 5		of a hole: the scanner made it, of a page of zeroes
  *			of a private slot: was shared until a write
  *	bits 6-60	of a private or shared slot: page frame number
- *	bit 61		of a private slot: reclaim has not passed it since it came
+ *	bit 61		of a private or shared slot: reclaim has not passed it since it came
  *	bits 6-61	of a compressed or swapped slot: the store's, see store/store.h
  *	bits 62-63	of a private slot: its age, see sharing/merge.c
  */
@@ -174,10 +174,11 @@ void ballast_slot_share(struct ballast_slot *slot, struct page *shared);
 void ballast_slot_zero(struct ballast_slot *slot);
 void ballast_slot_store(struct ballast_slot *slot, u64 stored, bool keep_frame);
 void ballast_slot_swap(struct ballast_slot *slot, u64 stored);
+bool ballast_slot_swap_shared(struct ballast_slot *slot, u64 stored);
 void ballast_slot_unstore(struct ballast_slot *slot, struct page *frame);
 struct page *ballast_slot_load(struct ballast_slot *slot, struct page **spare);
 
 void ballast_map_spare(struct ballast_map *map, pgoff_t pgoff);
-void ballast_frame_unshare(struct ballast_pool *pool, struct page *frame);
+bool ballast_frame_unshare(struct ballast_pool *pool, struct page *frame);
 
 #endif /* BALLAST_MEMORY_SLOT_H */

@@ -537,8 +537,6 @@ static bool release_shared(struct ballast_pool *pool, struct page *frame)
 	struct table_chunk *chunk;
 	bool last;
 
-	if (atomic_add_unless(sharers, -1, 1))
-		return false;
 	chunk = lock_chunk(pool->index, ballast_frame_hash(frame));
 	last = atomic_dec_and_test(sharers);
 	if (last)
@@ -553,8 +551,6 @@ static bool claim_shared(struct ballast_pool *pool, struct page *frame, int extr
 	struct table_chunk *chunk;
 	bool only;
 
-	if (atomic_read(sharers) != 1)
-		return false;
 	chunk = lock_chunk(pool->index, ballast_frame_hash(frame));
 	/* a former sharer's pin came before it left: look for it afterwards */
 	only = atomic_read_acquire(sharers) == 1 &&
