@@ -179,6 +179,8 @@ EVENT(pages_incompressible, BALLAST_EVENT_INCOMPRESSIBLE)
 BALLAST_ATTR_RO(pool, pages_incompressible);
 EVENT(pages_swapped_out, BALLAST_EVENT_SWAPPED_OUT)
 BALLAST_ATTR_RO(pool, pages_swapped_out);
+EVENT(shared_swapped_out, BALLAST_EVENT_SHARED_SWAPPED)
+BALLAST_ATTR_RO(pool, shared_swapped_out);
 EVENT(pages_swapped_in, BALLAST_EVENT_SWAPPED_IN)
 BALLAST_ATTR_RO(pool, pages_swapped_in);
 EVENT(pages_lost, BALLAST_EVENT_LOST)
@@ -299,6 +301,7 @@ static struct attribute *pool_attrs[] = {
 	&pool_pages_incompressible.attr,
 	&pool_pages_decompressed.attr,
 	&pool_pages_swapped_out.attr,
+	&pool_shared_swapped_out.attr,
 	&pool_pages_swapped_in.attr,
 	&pool_pages_lost.attr,
 	&pool_swap_full.attr,

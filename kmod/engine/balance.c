@@ -312,7 +312,7 @@ static u64 add_excess(struct ballast_vm *vm)
 		ballast_map_sum(vm->maps[i], &counts[i]);
 		all += counts[i].private_slots;
 	}
-	excess = min(excess, all);	/* what is shared or zero cannot be taken */
+	excess = min(excess, all);	/* what is shared is not its alone to give */
 	for (i = 0; i < vm->maps_nr; i++) {
 		part = all ? mul_u64_u64_div_u64(excess, counts[i].private_slots, all) : 0;
 		atomic_long_add(part, &vm->maps[i]->excess_pages);

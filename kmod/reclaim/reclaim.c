@@ -130,6 +130,7 @@ static bool work(struct ballast_reclaim *reclaim)
 	hold_back(reclaim, wanted && is_low(reclaim));
 	if (!wanted) {
 		reclaim->fruitless = 0;
+		ballast_reclaim_calm(reclaim);
 		return false;
 	}
 	taken = ballast_reclaim_round(reclaim, anybody);

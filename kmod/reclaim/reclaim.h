@@ -22,6 +22,26 @@ struct ballast_round {
 };
 
 /**
+ * struct ballast_sweep - how far the thread has come with shared frames, see sweep.c
+ * @file: id of the file that the walk is at; 0: it begins
+ * @pgoff: where in it
+ * @turn: which part of all hashes is taken
+ * @walks: that ended since the cycle of all parts began
+ * @zeal: enum zeal
+ * @freed: the cycle has freed a frame
+ * @in_vain: the last cycle with all zeal has not, and nothing has since
+ */
+struct ballast_sweep {
+	unsigned long file;
+	pgoff_t pgoff;
+	unsigned int turn;
+	unsigned int walks;
+	unsigned int zeal;
+	bool freed;
+	bool in_vain;
+};
+
+/**
  * struct ballast_reclaim - a pool's reclaim thread
  * @pool: whose
  * @task: the thread
@@ -40,6 +60,7 @@ struct ballast_round {
  * @stuck_at: jiffies, the last time
  * @stuck_times: how often there was nothing to take
  * @round: the thread's
+ * @sweep: the thread's
  * @shrinker: by which the host asks
  * @random: to choose victims; the thread's
  *
@@ -63,6 +84,7 @@ struct ballast_reclaim {
 	unsigned long stuck_at;
 	unsigned int stuck_times;
 	struct ballast_round round;
+	struct ballast_sweep sweep;
 	struct ballast_shrinker shrinker;
 	struct rnd_state random;
 };
@@ -85,5 +107,11 @@ void ballast_reclaim_remove_shrinker(struct ballast_reclaim *reclaim);
 
 /* victim.c */
 long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody);
+
+/* sweep.c */
+bool ballast_reclaim_may_sweep(struct ballast_reclaim *reclaim);
+bool ballast_reclaim_is_mostly_shared(struct ballast_reclaim *reclaim);
+long ballast_reclaim_sweep(struct ballast_reclaim *reclaim);
+void ballast_reclaim_calm(struct ballast_reclaim *reclaim);
 
 #endif /* BALLAST_RECLAIM_RECLAIM_H */

@@ -29,12 +29,14 @@ bool ballast_reclaim_host_is_short(void)
 }
 
 /* Pages that might be taken; not exact, and not counted one by one. */
-static unsigned long takeable_pages(struct ballast_pool *pool)
+static unsigned long takeable_pages(struct ballast_reclaim *reclaim)
 {
+	struct ballast_pool *pool = reclaim->pool;
 	struct ballast_store *store = pool->store;
-	long fixed = atomic_long_read(&pool->shared_frames) + READ_ONCE(store->charged_pages);
-	long have = (long)ballast_pool_used_pages(pool) - fixed;
+	long have = (long)ballast_pool_used_pages(pool) - (long)READ_ONCE(store->charged_pages);
 
+	if (!ballast_reclaim_may_sweep(reclaim))
+		have -= atomic_long_read(&pool->shared_frames);
 	if (!store->codec)
 		have = min_t(long, have, ballast_store_swap_free(store));
 	return max(have, 0L);
@@ -49,7 +51,7 @@ static unsigned long count(struct shrinker *shrinker, struct shrink_control *sc)
 		return 0;
 	if (!ballast_reclaim_host_is_short())
 		return 0;
-	return takeable_pages(reclaim->pool);
+	return takeable_pages(reclaim);
 }
 
 static unsigned long scan(struct shrinker *shrinker, struct shrink_control *sc)

@@ -10,7 +10,8 @@
  *
  * Each victim is first tried for sharing, with all that the scanner does for a
  * page, then stored.  In a file whose compressed pages take all that they may
- * the oldest make room first.
+ * the oldest make room first.  Where little but shared frames is left, they are taken
+ * too (sweep.c).
  *
  * Locks: for sharing, those of the scanner (sharing/scan.c); then, for storing,
  * map->scan_lock, which keeps the inode, and one slot lock at a time by trylock.
@@ -224,24 +225,13 @@ static unsigned long work_on(struct ballast_reclaim *reclaim, struct ballast_map
 	return taken ?: moved;
 }
 
-/**
- * ballast_reclaim_round() - take some pages of some file
- * @reclaim: of the pool
- * @anybody: if no file has more than its target, or nothing could be taken of those
- *	that have for a while, of any
- *
- * Context: the pool's reclaim thread.
- * Return: how many pages were taken; 0: none, but some will be less spared next time;
- * -EBUSY: bad luck, or nothing is left to take; -ENOENT: no file is to be taken from.
- */
-long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody)
+/* Private and compressed pages: of files above their target, or of any. */
+static long take_from_file(struct ballast_reclaim *reclaim, bool anybody, bool in_vain)
 {
-	bool in_vain = reclaim->fruitless >= BALLAST_RECLAIM_FRUITLESS_MAX / 2;
 	struct ballast_round *round = &reclaim->round;
 	struct ballast_map *map;
 	long taken;
 
-	ballast_store_settle(reclaim->pool->store);
 	map = anybody && in_vain ? NULL : draw_map(reclaim, false);
 	if (!map && anybody)
 		map = draw_map(reclaim, true);
@@ -253,4 +243,30 @@ long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody)
 		atomic_long_set(&map->excess_pages, 0);
 	ballast_map_put(map);
 	return taken || round->spared ? taken : -EBUSY;
+}
+
+/**
+ * ballast_reclaim_round() - take some pages of some file
+ * @reclaim: of the pool
+ * @anybody: if no file has more than its target, or nothing could be taken of those
+ *	that have for a while, of any; shared frames too
+ *
+ * Context: the pool's reclaim thread.
+ * Return: how many pages were taken; 0: none, but it gets on; -EBUSY: bad luck, or
+ * nothing is left to take; -ENOENT: no file is to be taken from.
+ */
+long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody)
+{
+	bool in_vain = reclaim->fruitless >= BALLAST_RECLAIM_FRUITLESS_MAX / 2;
+	bool may_sweep = anybody && ballast_reclaim_may_sweep(reclaim);
+	long taken;
+
+	ballast_store_settle(reclaim->pool->store);
+	if (may_sweep && ballast_reclaim_is_mostly_shared(reclaim))
+		return ballast_reclaim_sweep(reclaim);
+	taken = take_from_file(reclaim, anybody, in_vain);
+	/* nothing but shared frames, or nothing else for a while */
+	if (may_sweep && (taken == -ENOENT || (taken < 0 && in_vain)))
+		return ballast_reclaim_sweep(reclaim);
+	return taken;
 }

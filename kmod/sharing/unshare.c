@@ -7,7 +7,8 @@
  * given up one for each sharer but the last, which keeps it.  Where the pool has
  * not that much room it is refused before it starts.  It may still fail half way:
  * if guests take the room meanwhile, or if a last sharer may not keep the frame
- * because somebody reads it (direct I/O) and it is the last page there is.
+ * because somebody reads it (direct I/O, or reclaim to write it to the swap file)
+ * and it is the last page there is.
  *
  * The caller has stopped the scanner from making more of what is broken here,
  * and then waited for the block it is at.

@@ -52,8 +52,8 @@ struct ballast_stored {
  * struct ballast_batch_item - one page of a batch
  * @slot: its slot
  * @entry: what it was when the batch was gathered; not to be looked into unless the
- *	slot is locked and names it still
- * @page: what is written: @entry's frame, with a reference, or a buffer
+ *	slot is locked and names it still.  NULL: the slot was shared
+ * @page: what is written: @entry's or the shared frame, with a reference, or a buffer
  * @is_frame: which of the two
  * @swap_slot: where to
  * @check: of the content
@@ -71,12 +71,14 @@ struct ballast_batch_item {
  * struct ballast_batch - what is written at once; the reclaim thread's
  * @map: of all
  * @store: of its pool
+ * @freed: shared frames that went with their last sharer
  * @count: of @items
  * @items: the batch
  */
 struct ballast_batch {
 	struct ballast_map *map;
 	struct ballast_store *store;
+	unsigned long freed;
 	unsigned int count;
 	struct ballast_batch_item items[BALLAST_SWAP_BATCH];
 };
@@ -167,8 +169,12 @@ void ballast_store_drop(struct ballast_map *map, struct ballast_stored *entry);
 int ballast_store_fetch(struct ballast_store *store, struct ballast_stored *entry,
 			struct page *to);
 bool ballast_store_is_over(struct ballast_map *map);
+bool ballast_store_has_place(struct ballast_store *store);
 
 /* write.c */
 unsigned long ballast_store_write(struct ballast_map *map, unsigned long most);
+void ballast_store_begin_shared(struct ballast_map *map);
+bool ballast_store_add_shared(struct ballast_map *map, struct ballast_slot *slot);
+unsigned long ballast_store_write_shared(struct ballast_map *map);
 
 #endif /* BALLAST_STORE_STORE_H */

@@ -15,6 +15,11 @@
  *
  * An entry's block stays, for it was seen in the list and in an SRCU section:
  * a block is freed a grace period after its entries are gone.
+ *
+ * A batch may be of shared slots instead, which have no entry.  Nobody writes to a
+ * shared frame, and the batch's reference keeps its last sharer from making it its
+ * own.  A slot that is mapped when its batch is on disk was in use meanwhile, and
+ * stays shared.
  */
 #include <linux/highmem.h>
 #include <linux/jiffies.h>
@@ -102,19 +107,49 @@ static void gather(struct ballast_batch *batch, bool frames, unsigned int most)
 			break;
 }
 
+/* Who has a shared slot locked uses it: it stays, and is not waited for. */
+static bool lock_item(struct ballast_batch_item *item)
+{
+	if (!item->entry)
+		return ballast_slot_trylock(&item->slot);
+	ballast_slot_lock(&item->slot);
+	return true;
+}
+
+/* Is the slot what it was when the batch was gathered? */
+static bool is_as_it_was(struct ballast_batch_item *item)
+{
+	if (item->entry)
+		return names(&item->slot, item->entry);
+	return (ballast_slot_peek(&item->slot) & ~BALLAST_SLOT_LOCKED) ==
+	       ballast_word(BALLAST_SHARED, item->page, 0);
+}
+
+/* Compressed or shared -> swapped. */
+static void swap_item(struct ballast_batch *batch, struct ballast_batch_item *item)
+{
+	u64 stored = ballast_swap_stored(item->swap_slot, item->check);
+
+	if (item->entry) {
+		ballast_slot_swap(&item->slot, stored);
+		ballast_store_drop(batch->map, item->entry);
+	} else {
+		batch->freed += ballast_slot_swap_shared(&item->slot, stored);
+		ballast_pool_count(batch->store->pool, BALLAST_EVENT_SHARED_SWAPPED);
+	}
+}
+
 /* The page is in the swap file, or is not: then it stays what it is. */
 static bool settle_item(struct ballast_batch *batch, struct ballast_batch_item *item, bool written)
 {
 	bool done = false;
 
-	ballast_slot_lock(&item->slot);
-	if (written && names(&item->slot, item->entry)) {
-		ballast_slot_swap(&item->slot, ballast_swap_stored(item->swap_slot,
-								   item->check));
-		ballast_store_drop(batch->map, item->entry);
-		done = true;
+	if (lock_item(item)) {
+		done = written && is_as_it_was(item);
+		if (done)
+			swap_item(batch, item);
+		ballast_slot_unlock(&item->slot);
 	}
-	ballast_slot_unlock(&item->slot);
 	if (item->is_frame)
 		put_page(item->page);
 	if (!done)
@@ -228,4 +263,57 @@ unsigned long ballast_store_write(struct ballast_map *map, unsigned long most)
 			break;
 	}
 	return moved;
+}
+
+/* ballast_store_begin_shared() - a new batch, of shared slots of one file */
+void ballast_store_begin_shared(struct ballast_map *map)
+{
+	struct ballast_batch *batch = &map->pool->store->batch;
+
+	batch->map = map;
+	batch->count = 0;
+	batch->freed = 0;
+}
+
+/**
+ * ballast_store_add_shared() - one slot more to be written
+ * @map: whose
+ * @slot: locked, shared, with no flag set
+ *
+ * What waits to be written has its places in the swap file before it.
+ *
+ * Context: the pool's reclaim thread, in the SRCU section in which the batch is written.
+ * Return: false if there is no room in the batch or the swap file: write first.
+ */
+bool ballast_store_add_shared(struct ballast_map *map, struct ballast_slot *slot)
+{
+	struct ballast_store *store = map->pool->store;
+	struct ballast_batch *batch = &store->batch;
+	struct ballast_batch_item *item = &batch->items[batch->count];
+
+	if (batch->count == BALLAST_SWAP_BATCH || ballast_store_swap_free(store) <=
+	    atomic_long_read(&store->unwritten_nr) + batch->count)
+		return false;
+	item->slot = *slot;
+	item->entry = NULL;
+	item->page = ballast_word_frame(ballast_slot_peek(slot));
+	item->is_frame = true;
+	get_page(item->page);
+	batch->count++;
+	return true;
+}
+
+/**
+ * ballast_store_write_shared() - write the batch
+ * @map: whose slots are in it
+ *
+ * Context: as for ballast_store_add_shared(); no slot locked.
+ * Return: how many frames had no other sharer, and are free.
+ */
+unsigned long ballast_store_write_shared(struct ballast_map *map)
+{
+	struct ballast_batch *batch = &map->pool->store->batch;
+
+	write_batch(batch);
+	return batch->freed;
 }

@@ -683,6 +683,47 @@ shrunk_while_they_run()
 	nothing_stays
 }
 
+# No other test's pool has anything to scan.
+scan_flat_out()
+{
+	local knob
+	for knob in "pass_min_ms 0" "cpu_percent 100" "rate_pages_per_s 0" "vm_rate_pages_per_s 0" \
+		"smart_scan 0" "run 1"; do
+		echo "${knob#* }" >"$root/sharing/${knob% *}"
+	done
+}
+
+shares_pages()
+{
+	[ "$(pool shared_frames)" -ge "$1" ]
+}
+
+# What the VMs have in common is more than the pool has; they go on all the time.
+more_shared_than_the_pool_holds()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make $((5 * memory)))
+	pool_mount $((5 * used)) "compress=lz4,swap=$disk"
+	mount -o remount,sharing=pool "$work/p"
+	scan_flat_out
+	four --same 14
+	all write 8
+	all touch 100
+	wait_until 60 shares_pages $((used * 256 * 3 / 4))
+	mount -o "remount,size=$((used / 2))m" "$work/p" ||
+		{ report; dmesg | grep 'ballast: pool' | tail; return 1; }
+	within_size
+	# shellcheck disable=SC2086	# a list of names
+	pass 1 $names
+	within_size
+	[ "$(pool shared_swapped_out)" -ge $((used * 256 / 4)) ] || { report; return 1; }
+	say "${FUNCNAME[0]}: $(pool shared_swapped_out) shared pages swapped out," 		"$(pool pages_merged) merged"
+	# shellcheck disable=SC2086	# a list of names
+	all_right $names
+	nothing_stays
+}
+
 # The swap file has no place for what does not compress: who writes more than there
 # is room for waits, and goes on when the admin gives some.
 swap_file_full()
@@ -884,7 +925,8 @@ kvm_start
 exec 3>&1
 ktap_suite "pressure"
 ktap_on 6.12 soft_waits_for_balloons above_target_waits
-tests="twice_the_memory soft_waits_for_balloons above_target_waits lost_page_is_one_vms swap_file_full mmap_lock_is_not_held"
+tests="twice_the_memory soft_waits_for_balloons above_target_waits lost_page_is_one_vms swap_file_full mmap_lock_is_not_held
+	more_shared_than_the_pool_holds"
 [ "${BALLAST_PRESSURE:-}" != all ] && [ "$only" = "  " ] ||
 	tests+=" above_target_pays idle_pay_for_one_that_runs_wild balloons_save_swapping
 		shrunk_while_they_run disk_that_fails what_was_sampled_is_spared host_out_of_memory"

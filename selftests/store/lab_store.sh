@@ -960,6 +960,67 @@ shared_before_stored()
 	empty_pool p
 }
 
+# The pool becomes smaller than what its VMs share with one another.
+shared_frames_are_taken()
+{
+	trap test_end EXIT
+	local disk
+	disk=$(disk_make 48)
+	pool_mount p 32m pool "swap=$disk,compress=off"
+	mapper_start a "$work/p/a" 3200
+	mapper_start b "$work/p/b" 3200
+	mapper a write 0 1+3000
+	mapper b write 0 1+3000
+	one_pass
+	expect shared_frames "$(pool p shared_frames)" 3000
+	# in every page table
+	mapper a check 0 1+3000
+	mapper b check 0 1+3000
+	mount -o remount,size=8m "$work/p"
+	expect_range used_bytes "$(pool p used_bytes)" 1 $((8 * mib))
+	expect_range shared_frames "$(pool p shared_frames)" 1 2048
+	echo "$(pool p shared_frames) frames left of 3000, $(pool p pages_swapped_out) pages written"
+	mapper a check 0 1+3000
+	mapper b check 0 1+3000
+	mapper b write 0 5000+3000
+	mapper a check 0 1+3000
+	mapper b check 0 5000+3000
+	expect reclaim_stuck "$(pool p reclaim_stuck)" 0
+	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	mapper_stop b
+	empty_pool p
+}
+
+# Whose sharers are many is taken whole: no more is written than that is for.
+frames_of_many_sharers()
+{
+	trap test_end EXIT
+	local disk left file
+	disk=$(disk_make 48)
+	pool_mount p 32m vm "swap=$disk,compress=off"
+	# files that share nothing are walked past
+	for ((file = 0; file < 80; file++)); do
+		truncate -s 4096 "$work/p/empty.$file"
+	done
+	mapper_start a "$work/p/a" 8000
+	mapper a write 0 "1%400*8000"
+	one_pass
+	expect shared_frames "$(pool p shared_frames)" 400
+	mapper a check 0 "1%400*8000"
+	mount -o remount,size=1m "$work/p"
+	left=$(pool p shared_frames)
+	expect_range shared_frames "$left" 1 256
+	# of the part that has its turn some may have been written, and not yet all
+	expect_range shared_swapped_out "$(pool p shared_swapped_out)" $((20 * (400 - left))) \
+		$((20 * (400 - left + 400 / 8)))
+	mapper a check 0 "1%400*8000"
+	expect reclaim_stuck "$(pool p reclaim_stuck)" 0
+	expect pages_lost "$(pool p pages_lost)" 0
+	mapper_stop a
+	empty_pool p
+}
+
 # available_below KIB: by what the kernel keeps for itself, a little more each time
 available_below()
 {
@@ -1173,7 +1234,7 @@ for test in lz4_keeps_content zstd_keeps_content lzo_keeps_content \
 	reclaim_has_hysteresis ceiling ceiling_without_swap oldest_go_to_swap \
 	slow_reads_hold_up_nobody read_leaves_pages_stored holes_in_what_is_stored swap_file_full \
 	writes_fail frozen_filesystem reads_fail write_meets_punch other_content remount_smaller in_use_for_a_moment \
-	shared_before_stored admission host_asks host_is_short bad_options; do
+	shared_before_stored shared_frames_are_taken frames_of_many_sharers admission host_asks host_is_short bad_options; do
 	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
 	ktap_run "$test" "$test"
 done

@@ -3,7 +3,8 @@
 #
 # Merge, break, punch, truncate, compress, swap and fault against each other, in a
 # pool of 12 MiB for 30 MiB of pages, each of them with a checksum (store-stress.c), and
-# a VM beside it in the same pool, whose guest checks each page that it has.
+# a VM beside it in the same pool, whose guest checks each page that it has.  Then again where
+# most of the pages are like some other.
 # BALLAST_STRESS_STORE_CYCLES=1000000 for a long run, which then has no limit in time.
 
 # shellcheck disable=SC2317	# in the whole file: ktap_run calls the functions
@@ -25,7 +26,7 @@ test_ended()
 # The figures as they come, for a run of hours; the whole output if it is watched.
 stress()
 {
-	"$work/store-stress" "$@" | tee "$figures"
+	"$work/store-stress" "$@" | tee -a "$figures"
 	return "${PIPESTATUS[0]}"
 }
 
@@ -80,9 +81,10 @@ empty_pool()
 		"$(pool s swap_size_bytes)"
 }
 
-test_stress()
+# all_at_once SECONDS [CONTENTS], see store-stress.c
+all_at_once()
 {
-	local min=100 seconds=20 disk line answer vm_in vm_out
+	local min=100 seconds=$1 disk line answer vm_in vm_out
 	[ "$slow" = 1 ] || min=10
 	[ -z "${BALLAST_STRESS_STORE_CYCLES:-}" ] || seconds=0
 	trap test_end EXIT
@@ -91,7 +93,7 @@ test_stress()
 	vm_start
 	flat_out
 	stress "$work/s" "${BALLAST_STRESS_STORE_CYCLES:-100000000}" "$seconds" "$min" \
-		$((60 * slow))
+		$((60 * slow)) "${@:2}"
 	vm_end
 	expect pages_lost "$(pool s pages_lost)" 0
 	expect swap_write_errors "$(pool s swap_write_errors)" 0
@@ -100,11 +102,23 @@ test_stress()
 	empty_pool
 }
 
+test_stress()
+{
+	all_at_once 20
+}
+
+# More contents that many pages have than the pool has frames
+test_shared()
+{
+	all_at_once 12 3200
+}
+
 ktap_suite "store-stress"
 lib_start
 build "$here/store-stress.c" "$here/../kvm/minivm.c" || exit 1
 figures=$work/figures
 ktap_run "all at once" test_stress
+ktap_run "mostly shared" test_shared
 ! [ -s "$figures" ] || sed 's/^/# /' "$figures"
 ktap_run "module unloads" lib_end
 ktap_end

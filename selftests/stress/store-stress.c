@@ -3,7 +3,7 @@
  * Merge, break, compress, swap, punch, truncate and fault, all at once, in a pool
  * that holds less than half of what is written to it.
  *
- *   store-stress POOL-DIRECTORY [CYCLES [SECONDS [MIN [STALL-SECONDS]]]]
+ *   store-stress POOL-DIRECTORY [CYCLES [SECONDS [MIN [STALL-SECONDS [CONTENTS]]]]]
  *
  * Ends after CYCLES (default 20000; 1000000 for a long run) or SECONDS (default 20;
  * 0: no limit).  A cycle is a page merged and broken again, compressed and
@@ -12,6 +12,10 @@
  * page was lost; with fewer than MIN (default 100) cycles of any kind, which would prove
  * nothing; or if a thread has not moved for STALL-SECONDS (default 60): then it prints
  * the pool's files and the stacks of its own threads and ballast's, to the kernel log too.
+ *
+ * CONTENTS: most pages have one of so many contents.  With more of these than the pool has
+ * frames it must take shared ones too, MIN of them at least.  By default 16 contents are a
+ * quarter of the pages'.
  *
  * Owners have a file each, and are the only ones to change it: by store, by pwrite(),
  * by process_vm_writev(), whole pages or a word, by punching, cutting and growing.  They
@@ -41,7 +45,7 @@
 #define OWNERS		2
 #define PAGES		3840U	/* of each: 30 MiB in all */
 #define PAGES_CUT_MAX	64U
-#define IDS		16	/* contents that many pages have */
+#define IDS		16	/* contents that many pages have, by default */
 #define PASSES_MS	3	/* between two kicks of the scanner */
 #define POOL_MIB	12	/* what remounts vary by a sixth */
 
@@ -103,6 +107,7 @@ static const char * const names[THREADS] = { "owner 0", "owner 1", "onlooker", "
 
 static const char *directory;
 static int own_memory;
+static unsigned long contents;		/* that most pages have, if not 0 */
 static struct owner owners[OWNERS];
 static atomic_ulong steps[THREADS];	/* a step is progress */
 static atomic_ulong punched, cut, looked, remounts, refused_io, refused_cuts;
@@ -321,6 +326,8 @@ static void flip(struct owner *o, unsigned int n)
 
 static uint64_t choose_id(struct owner *o)
 {
+	if (contents && below(&o->random, 8))
+		return 1 + below(&o->random, contents);
 	switch (below(&o->random, 8)) {
 	case 0:
 		return 0;
@@ -839,6 +846,19 @@ static bool enough(const unsigned long *cycles, unsigned long min)
 	return all;
 }
 
+/* Where shared pages have to be taken they were. */
+static bool enough_shared(unsigned long min)
+{
+	unsigned long taken = pool_number(directory, "shared_swapped_out");
+
+	if (!contents)
+		return true;
+	printf("%lu shared pages swapped out\n", taken);
+	if (taken < min)
+		fprintf(stderr, "store-stress: fewer than %lu shared pages prove nothing\n", min);
+	return taken >= min;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long wanted = argc > 2 ? strtoul(argv[2], NULL, 10) : 20000;
@@ -851,10 +871,11 @@ int main(int argc, char **argv)
 	int i;
 
 	if (argc < 2 || !strchr(argv[1], '/')) {
-		fprintf(stderr, "usage: store-stress POOL-DIRECTORY [CYCLES [SECONDS [MIN [STALL-SECONDS]]]]\n");
+		fprintf(stderr, "usage: store-stress POOL-DIRECTORY [CYCLES [SECONDS [MIN [STALL-SECONDS [CONTENTS]]]]]\n");
 		return 2;
 	}
 	directory = argv[1];
+	contents = argc > 6 ? strtoul(argv[6], NULL, 10) : 0;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	weights_init();
 	own_memory = open("/proc/self/mem", O_RDWR);
@@ -891,5 +912,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "store-stress: pages were lost\n");
 		return 1;
 	}
-	return enough(cycles, min) ? 0 : 1;
+	return enough(cycles, min) && enough_shared(min) ? 0 : 1;
 }
