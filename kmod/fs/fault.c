@@ -241,6 +241,9 @@ static vm_fault_t fault_once(struct fault *f)
 	word = ballast_slot_peek(&slot);
 	f->lacks = NEED_FRAME;
 	if (f->ask || needs_frame(f, word)) {
+		/* who will be told so is not to wait for room first */
+		if (beyond_end(f))
+			return VM_FAULT_SIGBUS;
 		if (is_swapped(word) && (f->vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
 			return VM_FAULT_RETRY;
 		if (ballast_pool_holds_back(f->map->pool, &f->map->excess_pages))
@@ -509,6 +512,9 @@ static vm_fault_t mkwrite_slot(struct ballast_slot *slot, unsigned long word,
 /* Most often the frame came from ->fault() a moment ago: its slot is not looked at then. */
 static bool lock_private(struct page *mapped)
 {
+	/* not in the queue for a lock that all sharers, or all readers of holes, would have */
+	if (ballast_frame_is_of_many(mapped))
+		return false;
 	lock_page(mapped);
 	if (likely(ballast_frame_is_private(mapped) && !PageHWPoison(mapped)))
 		return true;

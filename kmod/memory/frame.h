@@ -156,6 +156,11 @@ static inline void ballast_frame_set_of_many(struct page *frame)
 	frame->index = page_to_pfn(frame) | BALLAST_FRAME_OF_MANY;
 }
 
+static inline bool ballast_frame_is_of_many(const struct page *frame)
+{
+	return READ_ONCE(frame->index) & BALLAST_FRAME_OF_MANY;
+}
+
 /*
  * Somebody's own?  Of a frame that one has a reference to, found in a page table and
  * locked (page lock): if so then still of the slot that it is mapped for.  It would
@@ -163,7 +168,7 @@ static inline void ballast_frame_set_of_many(struct page *frame)
  */
 static inline bool ballast_frame_is_private(const struct page *frame)
 {
-	return frame->mapping && !(frame->index & BALLAST_FRAME_OF_MANY);
+	return frame->mapping && !ballast_frame_is_of_many(frame);
 }
 
 /* A new frame becomes a shared one: @hash, @domain and @sharers are its own. */

@@ -28,8 +28,12 @@ struct ballast_round {
  * @turn: which part of all hashes is taken
  * @walks: that ended since the cycle of all parts began
  * @zeal: enum zeal
+ * @met: the walk has met a frame that is one for its zeal
  * @freed: the cycle has freed a frame
- * @in_vain: the last cycle with all zeal has not, and nothing has since
+ * @hurried: memory is wanted since the last look
+ * @patient_until: jiffies until which it may go on without a frame that becomes free
+ * @vain: the last cycle with all zeal has freed none, and none was since
+ * @vain_until: jiffies until which that is believed
  */
 struct ballast_sweep {
 	unsigned long file;
@@ -37,8 +41,12 @@ struct ballast_sweep {
 	unsigned int turn;
 	unsigned int walks;
 	unsigned int zeal;
+	bool met;
 	bool freed;
-	bool in_vain;
+	bool hurried;
+	unsigned long patient_until;
+	bool vain;
+	unsigned long vain_until;
 };
 
 /**

@@ -5,7 +5,7 @@
  * DOC: A shared frame is free when its last sharer has left it, and its sharers are
  * counted, not listed: to find them means to look at every slot.  But all find one
  * hash in their frame.  So the slots of the pool are walked over, file by file, and
- * each walk takes the frames of one part of all hashes, a sixteenth: each of their
+ * each walk takes the frames of one part of all hashes, a 64th: each of their
  * slots is written to a place of its own in the swap file.  The hash has a secret in it,
  * so no guest chooses which frames these are: it is the lot that ESX draws.
  *
@@ -19,7 +19,7 @@
  *
  * A page with many sharers costs many writes and places, so it is left out at first.
  * When all parts were walked over and no frame has become free the next walks have more
- * zeal; the last do not spare what is in use.
+ * zeal; the last take what is in use, but not by many: they would all have it back at once.
  *
  * Locks: map->scan_lock, which keeps the inode, and one slot lock at a time by
  * trylock; none while the batch is written; then the slots one by one (write.c).
@@ -27,7 +27,7 @@
 #include "../store/store.h"
 #include "reclaim.h"
 
-#define PARTS_SHIFT	4
+#define PARTS_SHIFT	6	/* a part is not more than is wanted at once: 2 % of a pool */
 #define PARTS		(1U << PARTS_SHIFT)
 #define FEW_SHARERS	16
 /* of a round, for which map->scan_lock is held: */
@@ -37,7 +37,7 @@
 enum zeal {
 	ZEAL_FEW,	/* frames with few sharers, not in use */
 	ZEAL_MANY,	/* any that are not in use */
-	ZEAL_IN_USE,	/* any */
+	ZEAL_IN_USE,	/* in use or not; few sharers */
 };
 
 /* What a walk does with a part; in this order before @turn */
@@ -49,6 +49,10 @@ enum stage {
 };
 
 #define WALKS_BEFORE	(STAGE_NR - 1)	/* before there are frames to take */
+#define PATIENCE	(5 * HZ)	/* without a frame that becomes free */
+#define VAIN_REST	(10 * HZ)	/* after a cycle with all zeal */
+/* For private pages, each of which frees a frame and then a place when it comes back. */
+#define PLACES_KEPT	(BALLAST_POOL_RESERVE + BALLAST_SWAP_BATCH)
 
 /* What a round may still do. */
 struct budget {
@@ -56,11 +60,25 @@ struct budget {
 	unsigned int slots;
 };
 
+/* In the swap file, for shared slots */
+static long places(struct ballast_store *store)
+{
+	return (long)ballast_store_swap_free(store) - PLACES_KEPT -
+	       atomic_long_read(&store->unwritten_nr);
+}
+
 /* ballast_reclaim_may_sweep() - there are shared frames, and a place to put them */
 bool ballast_reclaim_may_sweep(struct ballast_reclaim *reclaim)
 {
-	return atomic_long_read(&reclaim->pool->shared_frames) > 0 &&
-	       ballast_store_has_place(reclaim->pool->store);
+	struct ballast_store *store = reclaim->pool->store;
+
+	return atomic_long_read(&reclaim->pool->shared_frames) > 0 && places(store) > 0 &&
+	       !ballast_store_writes_rest(store);
+}
+
+static bool is_in_vain(const struct ballast_sweep *sweep)
+{
+	return sweep->vain && time_before(jiffies, sweep->vain_until);
 }
 
 /**
@@ -77,19 +95,29 @@ bool ballast_reclaim_is_mostly_shared(struct ballast_reclaim *reclaim)
 	u64 shared = atomic_long_read(&reclaim->pool->shared_frames);
 	u64 both = used - min_t(u64, used, READ_ONCE(reclaim->pool->store->charged_pages));
 
-	return !reclaim->sweep.in_vain && shared > both / 2 &&
+	return !is_in_vain(&reclaim->sweep) && shared > both / 2 &&
 	       mul_u64_u64_shr(prandom_u32_state(&reclaim->random), both, 32) < shared;
 }
 
-/* ballast_reclaim_calm() - there is enough for now */
+static void begin_walk(struct ballast_sweep *sweep)
+{
+	sweep->file = 0;
+	sweep->pgoff = 0;
+	sweep->met = false;
+}
+
+/* ballast_reclaim_calm() - there is enough for now; it goes on where it was, but in peace */
 void ballast_reclaim_calm(struct ballast_reclaim *reclaim)
 {
 	struct ballast_sweep *sweep = &reclaim->sweep;
 
-	sweep->zeal = ZEAL_FEW;
+	sweep->hurried = false;
+	sweep->vain = false;
+	if (sweep->zeal != ZEAL_IN_USE)
+		return;
+	sweep->zeal = ZEAL_MANY;
 	sweep->walks = 0;
-	sweep->freed = false;
-	sweep->in_vain = false;
+	begin_walk(sweep);
 }
 
 /* Of the frame's part; STAGE_NR: nothing. */
@@ -106,16 +134,18 @@ static enum stage stage_of(const struct ballast_sweep *sweep, struct page *frame
 	return stage;
 }
 
-/* Without the slot's lock: of a frame that may be another's by now. */
-static enum stage stage_of_slot(const struct ballast_sweep *sweep, unsigned long word)
+/* Without the slot's lock: of a frame that may be another's by now */
+static enum stage stage_of_slot(struct ballast_sweep *sweep, unsigned long word)
 {
 	struct page *frame;
 
 	if (ballast_word_state(word) != BALLAST_SHARED)
 		return STAGE_NR;
 	frame = ballast_word_frame(word);
-	if (sweep->zeal == ZEAL_FEW && atomic_read(ballast_frame_sharers(frame)) > FEW_SHARERS)
+	if (sweep->zeal != ZEAL_MANY &&
+	    atomic_read(ballast_frame_sharers(frame)) > FEW_SHARERS)
 		return STAGE_NR;
+	sweep->met = true;
 	return ballast_frame_is_poisoned(frame) ? STAGE_NR : stage_of(sweep, frame);
 }
 
@@ -127,13 +157,26 @@ static void unmap(struct ballast_slot *slot, unsigned long word)
 	ballast_slot_set_flags(slot, BALLAST_SLOT_RECENT, false);
 }
 
+/* A frame is not to be taken for which there are not as many places as sharers. */
+static bool is_spared(struct ballast_reclaim *reclaim, struct page *frame, bool in_use)
+{
+	struct ballast_store *store = reclaim->pool->store;
+
+	if (atomic_read(ballast_frame_sharers(frame)) > places(store) - (long)store->batch.count)
+		return true;
+	if (reclaim->sweep.zeal == ZEAL_IN_USE)
+		return false;
+	/* nor what was used after its slots were looked at for that */
+	if (in_use)
+		SetPageChecked(frame);
+	return PageChecked(frame);
+}
+
 /* The slot is locked.  False if the batch is full. */
 static bool take(struct ballast_reclaim *reclaim, struct ballast_slot *slot,
 		 unsigned long word, bool in_use)
 {
-	bool spare = in_use || PageChecked(ballast_word_frame(word));
-
-	if (spare && reclaim->sweep.zeal < ZEAL_IN_USE) {
+	if (is_spared(reclaim, ballast_word_frame(word), in_use)) {
 		ballast_pool_count(reclaim->pool, BALLAST_EVENT_RECLAIM_SPARED);
 		return true;
 	}
@@ -272,17 +315,21 @@ static unsigned long work_on(struct ballast_reclaim *reclaim, struct ballast_map
 	return freed;
 }
 
-/* All parts have had their turn, or none is left that could: what next? */
+/* All parts have had their turn, or there is nothing for this zeal: what next? */
 static void end_cycle(struct ballast_sweep *sweep)
 {
-	if (!sweep->freed && sweep->zeal == ZEAL_IN_USE)
-		sweep->in_vain = true;
-	else if (!sweep->freed)
-		sweep->zeal++;
-	else if (sweep->zeal > ZEAL_FEW)
+	unsigned int before = sweep->zeal;
+
+	if (sweep->freed && sweep->zeal > ZEAL_FEW)
 		sweep->zeal--;
+	else if (!sweep->freed && sweep->zeal < ZEAL_IN_USE)
+		sweep->zeal++;
+	else if (!sweep->freed)
+		sweep->vain = true;
+	sweep->vain_until = jiffies + VAIN_REST;
+	/* what the last walks have unmapped and marked serves those who take no more */
+	sweep->walks = sweep->zeal <= before && before < ZEAL_IN_USE ? WALKS_BEFORE : 0;
 	sweep->freed = false;
-	sweep->walks = 0;
 }
 
 static void end_walk(struct ballast_sweep *sweep)
@@ -290,10 +337,15 @@ static void end_walk(struct ballast_sweep *sweep)
 	unsigned int before = sweep->zeal == ZEAL_IN_USE ? 0 : WALKS_BEFORE;
 
 	sweep->turn = (sweep->turn + 1) & (PARTS - 1);
-	sweep->file = 0;
-	sweep->pgoff = 0;
-	if (++sweep->walks >= PARTS + before)
+	if (++sweep->walks >= PARTS + before || !sweep->met)
 		end_cycle(sweep);
+	begin_walk(sweep);
+}
+
+/* It may take minutes to find out that there is nothing: who waits is told before. */
+static long no_frame(struct ballast_sweep *sweep)
+{
+	return is_in_vain(sweep) || time_after(jiffies, sweep->patient_until) ? -EBUSY : 0;
 }
 
 /**
@@ -301,25 +353,27 @@ static void end_walk(struct ballast_sweep *sweep)
  * @reclaim: of the pool
  *
  * Context: the pool's reclaim thread.
- * Return: how many frames were freed; 0: none, but it gets on; -EBUSY: all were tried,
- * with all zeal, in vain.
+ * Return: how many frames were freed; 0: none, but it gets on; -EBUSY: none for long, or
+ * all were tried with all zeal.
  */
 long ballast_reclaim_sweep(struct ballast_reclaim *reclaim)
 {
 	struct ballast_sweep *sweep = &reclaim->sweep;
 	struct ballast_map *map = find_file(reclaim);
-	unsigned long freed;
+	unsigned long freed = 0;
 
-	if (!map) {
+	if (map) {
+		freed = work_on(reclaim, map);
+		ballast_map_put(map);
+	} else {
 		end_walk(sweep);
-		return sweep->in_vain ? -EBUSY : 0;
 	}
-	freed = work_on(reclaim, map);
-	ballast_map_put(map);
 	if (freed) {
 		sweep->freed = true;
-		sweep->in_vain = false;
-		return freed;
+		sweep->vain = false;
 	}
-	return sweep->in_vain ? -EBUSY : 0;
+	if (freed || !sweep->hurried)
+		sweep->patient_until = jiffies + PATIENCE;
+	sweep->hurried = true;
+	return freed ?: no_frame(sweep);
 }

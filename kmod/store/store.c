@@ -205,8 +205,8 @@ static bool swap_is_full(struct ballast_store *store)
 	       ballast_store_swap_free(store) <= atomic_long_read(&store->unwritten_nr);
 }
 
-/* ballast_store_has_place() - may one more page be written, after those that wait? */
-bool ballast_store_has_place(struct ballast_store *store)
+/* May one more frame wait to be written? */
+static bool may_be_written(struct ballast_store *store)
 {
 	return store->swap && !ballast_store_writes_rest(store) && !swap_is_full(store);
 }
@@ -231,7 +231,7 @@ int ballast_store_put(struct ballast_slot *slot)
 	err = fill_entry(store, entry, frame);
 	if (err == -E2BIG)
 		ballast_pool_count(store->pool, BALLAST_EVENT_INCOMPRESSIBLE);
-	if (err && ballast_store_has_place(store)) {
+	if (err && may_be_written(store)) {
 		entry->length = PAGE_SIZE;
 		entry->frame = frame;
 		atomic_long_inc(&store->unwritten_nr);

@@ -169,7 +169,6 @@ void ballast_store_drop(struct ballast_map *map, struct ballast_stored *entry);
 int ballast_store_fetch(struct ballast_store *store, struct ballast_stored *entry,
 			struct page *to);
 bool ballast_store_is_over(struct ballast_map *map);
-bool ballast_store_has_place(struct ballast_store *store);
 
 /* write.c */
 unsigned long ballast_store_write(struct ballast_map *map, unsigned long most);
