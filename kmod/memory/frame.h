@@ -153,7 +153,7 @@ static inline bool ballast_frame_has_no_pins(struct page *frame, int extra)
 /* Apart from the locations of private slots: for a frame that several slots may have. */
 static inline void ballast_frame_set_of_many(struct page *frame)
 {
-	frame->index = page_to_pfn(frame) | BALLAST_FRAME_OF_MANY;
+	WRITE_ONCE(frame->index, page_to_pfn(frame) | BALLAST_FRAME_OF_MANY);
 }
 
 static inline bool ballast_frame_is_of_many(const struct page *frame)

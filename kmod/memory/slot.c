@@ -111,7 +111,7 @@ static void set_word(struct ballast_slot *slot, unsigned long word)
 static void set_private(struct ballast_slot *slot, struct page *frame,
 			unsigned long flags)
 {
-	frame->index = ballast_slot_location(slot);
+	WRITE_ONCE(frame->index, ballast_slot_location(slot));
 	set_word(slot, ballast_word(BALLAST_PRIVATE, frame, flags));
 }
 

@@ -91,14 +91,18 @@ static void hold_back(struct ballast_reclaim *reclaim, bool hold)
 		ballast_pool_wake(pool);
 }
 
-static const char *why_stuck(struct ballast_store *store)
+static const char *why_stuck(struct ballast_reclaim *reclaim)
 {
+	struct ballast_store *store = reclaim->pool->store;
+
 	if (!store->swap)
 		return "it has no swap file";
-	if (!ballast_store_swap_free(store))
+	if (ballast_reclaim_swap_is_full(reclaim))
 		return "its swap file is full";
 	if (ballast_store_writes_rest(store))
 		return "its swap file cannot be written";
+	if (reclaim->late)
+		return "none of the shared pages is found unused so far";
 	return "pages are in use";
 }
 
@@ -112,7 +116,16 @@ static void report_stuck(struct ballast_reclaim *reclaim)
 	WRITE_ONCE(reclaim->stuck, true);
 	pr_warn_ratelimited("ballast: pool %s: %ld pages free, and nothing can be taken: %s\n",
 			    reclaim->pool->name, pages_left(reclaim->pool),
-			    why_stuck(reclaim->pool->store));
+			    why_stuck(reclaim));
+}
+
+/* Who waits is not to wait for what may not be found.  The thread goes on. */
+static void tell_stuck(struct ballast_reclaim *reclaim)
+{
+	reclaim->late = true;
+	report_stuck(reclaim);
+	hold_back(reclaim, false);
+	wake_up_all(&reclaim->progress);
 }
 
 static void take_off(atomic_long_t *pages, long taken)
@@ -127,23 +140,29 @@ static bool work(struct ballast_reclaim *reclaim)
 	bool anybody;
 	long wanted = wanted_pages(reclaim, &anybody), taken;
 
-	hold_back(reclaim, wanted && is_low(reclaim));
+	if (!anybody)
+		reclaim->late = false;
+	hold_back(reclaim, wanted && is_low(reclaim) && !reclaim->late);
 	if (!wanted) {
 		reclaim->fruitless = 0;
-		ballast_reclaim_calm(reclaim);
 		return false;
 	}
 	taken = ballast_reclaim_round(reclaim, anybody);
 	if (taken > 0) {
 		reclaim->fruitless = 0;
+		reclaim->late = false;
+		ballast_reclaim_be_patient(reclaim);
 		WRITE_ONCE(reclaim->stuck, false);
 		WRITE_ONCE(reclaim->taken_pages, reclaim->taken_pages + taken);
 		take_off(&reclaim->asked_pages, taken);
 		take_off(&reclaim->host_pages, taken);
 		return true;
 	}
-	if (!taken)
+	if (!taken) {
+		if (ballast_reclaim_is_late(reclaim))
+			tell_stuck(reclaim);
 		return true;
+	}
 	/* nobody is above his target any more: that was all */
 	if (taken == -ENOENT && !anybody) {
 		atomic_long_set(&reclaim->asked_pages, 0);

@@ -26,13 +26,17 @@ struct ballast_round {
  * @file: id of the file that the walk is at; 0: it begins
  * @pgoff: where in it
  * @turn: which part of all hashes is taken
- * @walks: that ended since the cycle of all parts began
+ * @walks: of the cycle of all parts, those that were needed before it among them
  * @zeal: enum zeal
- * @met: the walk has met a frame that is one for its zeal
  * @freed: the cycle has freed a frame
- * @hurried: memory is wanted since the last look
- * @patient_until: jiffies until which it may go on without a frame that becomes free
- * @vain: the last cycle with all zeal has freed none, and none was since
+ * @begun: the others are of use
+ * @met: slots met in the walk whose frames are for its zeal
+ * @need: places that a part would take, by the last walk
+ * @places: that there were when the walk began
+ * @narrowed: how much of the part is taken, of 65536
+ * @last: jiffies when it was last at work
+ * @patient_until: jiffies until which it may go on with nothing taken
+ * @vain: a cycle with all zeal has freed none, and none was since
  * @vain_until: jiffies until which that is believed
  */
 struct ballast_sweep {
@@ -41,11 +45,15 @@ struct ballast_sweep {
 	unsigned int turn;
 	unsigned int walks;
 	unsigned int zeal;
-	bool met;
 	bool freed;
-	bool hurried;
-	unsigned long patient_until;
+	bool begun;
 	bool vain;
+	u64 met;
+	u64 need;
+	u64 places;
+	u32 narrowed;
+	unsigned long last;
+	unsigned long patient_until;
 	unsigned long vain_until;
 };
 
@@ -63,10 +71,12 @@ struct ballast_sweep {
  * @hard_pages: below which it sets to work
  * @soft_pages: at which it stops
  * @striving: it has set to work and has not stopped; the thread's
+ * @late: it goes on, but nobody is to wait for it; the thread's
  * @fruitless: rounds in a row that took nothing; the thread's
- * @stuck: there was nothing to take, and that was said; the thread's
+ * @stuck: there was nothing to take, or not found for long, and that was said; the
+ *	thread's
  * @stuck_at: jiffies, the last time
- * @stuck_times: how often there was nothing to take
+ * @stuck_times: how often that was so
  * @round: the thread's
  * @sweep: the thread's
  * @shrinker: by which the host asks
@@ -87,6 +97,7 @@ struct ballast_reclaim {
 	unsigned long hard_pages;
 	unsigned long soft_pages;
 	bool striving;
+	bool late;
 	unsigned int fruitless;
 	bool stuck;
 	unsigned long stuck_at;
@@ -120,6 +131,8 @@ long ballast_reclaim_round(struct ballast_reclaim *reclaim, bool anybody);
 bool ballast_reclaim_may_sweep(struct ballast_reclaim *reclaim);
 bool ballast_reclaim_is_mostly_shared(struct ballast_reclaim *reclaim);
 long ballast_reclaim_sweep(struct ballast_reclaim *reclaim);
-void ballast_reclaim_calm(struct ballast_reclaim *reclaim);
+void ballast_reclaim_be_patient(struct ballast_reclaim *reclaim);
+bool ballast_reclaim_is_late(struct ballast_reclaim *reclaim);
+bool ballast_reclaim_swap_is_full(struct ballast_reclaim *reclaim);
 
 #endif /* BALLAST_RECLAIM_RECLAIM_H */

@@ -18,8 +18,12 @@
  * shared since is as one that is mapped.
  *
  * A page with many sharers costs many writes and places, so it is left out at first.
- * When all parts were walked over and no frame has become free the next walks have more
- * zeal; the last take what is in use, but not by many: they would all have it back at once.
+ * When all parts were walked over and no frame has become free, or there was none for it,
+ * the next walks have more zeal; the last take what is in use, but not by many: they would
+ * all have it back at once.  Was that in vain too there is a rest, and it begins again.
+ *
+ * Where the swap file has fewer places than a part has slots a smaller part is taken, by
+ * further bits of the hash: what is begun is to be ended.
  *
  * Locks: map->scan_lock, which keeps the inode, and one slot lock at a time by
  * trylock; none while the batch is written; then the slots one by one (write.c).
@@ -49,8 +53,13 @@ enum stage {
 };
 
 #define WALKS_BEFORE	(STAGE_NR - 1)	/* before there are frames to take */
-#define PATIENCE	(5 * HZ)	/* without a frame that becomes free */
-#define VAIN_REST	(10 * HZ)	/* after a cycle with all zeal */
+#define PATIENCE	(5 * HZ)	/* without a slot that leaves its frame */
+#define TELL_EVERY	(HZ / 5)	/* when that is over */
+#define VAIN_REST	HZ		/* after a cycle with all zeal */
+/* Memory was not wanted for so long: */
+#define NEW_PATIENCE	(2 * HZ)	/* patience is as at first */
+#define NEW_SWEEP	(10 * HZ)	/* what was prepared is too old */
+#define ALL_OF_PART	BIT(16)
 /* For private pages, each of which frees a frame and then a place when it comes back. */
 #define PLACES_KEPT	(BALLAST_POOL_RESERVE + BALLAST_SWAP_BATCH)
 
@@ -99,31 +108,91 @@ bool ballast_reclaim_is_mostly_shared(struct ballast_reclaim *reclaim)
 	       mul_u64_u64_shr(prandom_u32_state(&reclaim->random), both, 32) < shared;
 }
 
-static void begin_walk(struct ballast_sweep *sweep)
+/* How much of a part there are places for */
+static u32 narrowed(const struct ballast_sweep *sweep)
 {
-	sweep->file = 0;
-	sweep->pgoff = 0;
-	sweep->met = false;
+	u64 places = sweep->places / 2;	/* chance, and private pages that take some meanwhile */
+
+	if (places >= sweep->need)
+		return ALL_OF_PART;
+	return div64_u64(places << 16, sweep->need);
 }
 
-/* ballast_reclaim_calm() - there is enough for now; it goes on where it was, but in peace */
-void ballast_reclaim_calm(struct ballast_reclaim *reclaim)
+static void begin_walk(struct ballast_reclaim *reclaim)
 {
 	struct ballast_sweep *sweep = &reclaim->sweep;
 
-	sweep->hurried = false;
-	sweep->vain = false;
-	if (sweep->zeal != ZEAL_IN_USE)
-		return;
-	sweep->zeal = ZEAL_MANY;
-	sweep->walks = 0;
-	begin_walk(sweep);
+	sweep->file = 0;
+	sweep->pgoff = 0;
+	sweep->need = sweep->met >> PARTS_SHIFT;
+	sweep->met = 0;
+	sweep->places = max(places(reclaim->pool->store), 0L);
+	sweep->narrowed = narrowed(sweep);
+}
+
+/* ballast_reclaim_be_patient() - it gets on, by whatever it has taken */
+void ballast_reclaim_be_patient(struct ballast_reclaim *reclaim)
+{
+	reclaim->sweep.patient_until = jiffies + PATIENCE;
+}
+
+/* Memory is wanted: again, or still? */
+static void resume(struct ballast_reclaim *reclaim)
+{
+	struct ballast_sweep *sweep = &reclaim->sweep;
+
+	if (!sweep->begun || time_after(jiffies, sweep->last + NEW_SWEEP)) {
+		/* what was taken last was perhaps not taken to the end */
+		sweep->turn = (sweep->turn - WALKS_BEFORE) & (PARTS - 1);
+		sweep->begun = true;
+		sweep->zeal = ZEAL_FEW;
+		sweep->walks = 0;
+		sweep->freed = false;
+		sweep->met = 0;
+		begin_walk(reclaim);
+		ballast_reclaim_be_patient(reclaim);
+	} else if (time_after(jiffies, sweep->last + NEW_PATIENCE)) {
+		ballast_reclaim_be_patient(reclaim);
+	}
+	/* this walk would leave all out */
+	if (!sweep->places)
+		begin_walk(reclaim);
+	sweep->last = jiffies;
+}
+
+/**
+ * ballast_reclaim_is_late() - sweeping has brought nothing for a while
+ * @reclaim: of the pool
+ *
+ * It may take minutes to find out that there is nothing: who waits is told before.
+ *
+ * Return: true now and then from when patience is over.
+ */
+bool ballast_reclaim_is_late(struct ballast_reclaim *reclaim)
+{
+	struct ballast_sweep *sweep = &reclaim->sweep;
+
+	if (!sweep->begun || time_after(jiffies, sweep->last + NEW_PATIENCE) ||
+	    time_before_eq(jiffies, sweep->patient_until))
+		return false;
+	sweep->patient_until = jiffies + TELL_EVERY;
+	return true;
+}
+
+/* ballast_reclaim_swap_is_full() - as far as this layer may fill it */
+bool ballast_reclaim_swap_is_full(struct ballast_reclaim *reclaim)
+{
+	struct ballast_pool *pool = reclaim->pool;
+
+	return !ballast_store_swap_free(pool->store) ||
+	       (atomic_long_read(&pool->shared_frames) && places(pool->store) <= 0);
 }
 
 /* Of the frame's part; STAGE_NR: nothing. */
 static enum stage stage_of(const struct ballast_sweep *sweep, struct page *frame)
 {
-	unsigned int part = ballast_frame_hash(frame) >> (64 - PARTS_SHIFT);
+	u64 hash = ballast_frame_hash(frame);
+	unsigned int part = hash >> (64 - PARTS_SHIFT);
 	enum stage stage = min_t(unsigned int, (part - sweep->turn) & (PARTS - 1), STAGE_NR);
 
 	if (sweep->zeal == ZEAL_IN_USE && stage != STAGE_TAKE)
@@ -131,22 +200,23 @@ static enum stage stage_of(const struct ballast_sweep *sweep, struct page *frame
 	/* what nobody has unmapped and marked before */
 	if (sweep->zeal != ZEAL_IN_USE && sweep->walks + stage < WALKS_BEFORE)
 		return STAGE_NR;
+	if (stage == STAGE_TAKE && hash << PARTS_SHIFT >> 48 >= sweep->narrowed)
+		return STAGE_NR;
 	return stage;
 }
 
-/* Without the slot's lock: of a frame that may be another's by now */
-static enum stage stage_of_slot(struct ballast_sweep *sweep, unsigned long word)
+/* Does the sweep look at the frame?  Without the slot's lock it may be another's by now. */
+static bool is_for_zeal(const struct ballast_sweep *sweep, unsigned long word)
 {
 	struct page *frame;
+	int sharers;
 
 	if (ballast_word_state(word) != BALLAST_SHARED)
-		return STAGE_NR;
+		return false;
 	frame = ballast_word_frame(word);
-	if (sweep->zeal != ZEAL_MANY &&
-	    atomic_read(ballast_frame_sharers(frame)) > FEW_SHARERS)
-		return STAGE_NR;
-	sweep->met = true;
-	return ballast_frame_is_poisoned(frame) ? STAGE_NR : stage_of(sweep, frame);
+	sharers = atomic_read(ballast_frame_sharers(frame));
+	return sharers <= sweep->places && !ballast_frame_is_poisoned(frame) &&
+	       (sharers <= FEW_SHARERS || sweep->zeal == ZEAL_MANY);
 }
 
 /* Back to what a slot is that nobody has touched; the slot is locked. */
@@ -214,14 +284,16 @@ static bool try_slot(struct ballast_reclaim *reclaim, struct ballast_slot *slot,
 {
 	struct ballast_sweep *sweep = &reclaim->sweep;
 	bool goes_on = true;
-	unsigned long word;
+	unsigned long word = ballast_slot_peek(slot);
 	enum stage stage;
 
-	if (stage_of_slot(sweep, ballast_slot_peek(slot)) == STAGE_NR ||
-	    !ballast_slot_trylock(slot))
+	if (!is_for_zeal(sweep, word))
+		return true;
+	sweep->met++;
+	if (stage_of(sweep, ballast_word_frame(word)) == STAGE_NR || !ballast_slot_trylock(slot))
 		return true;
 	word = ballast_slot_peek(slot);
-	stage = stage_of_slot(sweep, word);
+	stage = is_for_zeal(sweep, word) ? stage_of(sweep, ballast_word_frame(word)) : STAGE_NR;
 	if (stage != STAGE_NR) {
 		goes_on = treat_slot(reclaim, slot, word, stage);
 		left->slots--;
@@ -293,7 +365,7 @@ static struct ballast_map *find_file(struct ballast_reclaim *reclaim)
 	return map;
 }
 
-/* Gather in one file, and write.  Returns how many frames are free. */
+/* Gather in one file, and write.  Returns how many frames have become free. */
 static unsigned long work_on(struct ballast_reclaim *reclaim, struct ballast_map *map)
 {
 	struct budget left = { ROUND_BLOCKS, ROUND_SLOTS };
@@ -310,7 +382,8 @@ static unsigned long work_on(struct ballast_reclaim *reclaim, struct ballast_map
 		sweep->file++;
 		sweep->pgoff = 0;
 	}
-	freed = ballast_store_write_shared(map);
+	if (ballast_store_write_shared(map, &freed))
+		ballast_reclaim_be_patient(reclaim);
 	ballast_map_leave(srcu);
 	return freed;
 }
@@ -320,32 +393,29 @@ static void end_cycle(struct ballast_sweep *sweep)
 {
 	unsigned int before = sweep->zeal;
 
-	if (sweep->freed && sweep->zeal > ZEAL_FEW)
+	if (sweep->freed && sweep->zeal > ZEAL_FEW) {
 		sweep->zeal--;
-	else if (!sweep->freed && sweep->zeal < ZEAL_IN_USE)
+	} else if (!sweep->freed && sweep->zeal < ZEAL_IN_USE) {
 		sweep->zeal++;
-	else if (!sweep->freed)
+	} else if (!sweep->freed) {
+		sweep->zeal = ZEAL_FEW;
 		sweep->vain = true;
-	sweep->vain_until = jiffies + VAIN_REST;
+		sweep->vain_until = jiffies + VAIN_REST;
+	}
 	/* what the last walks have unmapped and marked serves those who take no more */
 	sweep->walks = sweep->zeal <= before && before < ZEAL_IN_USE ? WALKS_BEFORE : 0;
 	sweep->freed = false;
 }
 
-static void end_walk(struct ballast_sweep *sweep)
+static void end_walk(struct ballast_reclaim *reclaim)
 {
+	struct ballast_sweep *sweep = &reclaim->sweep;
 	unsigned int before = sweep->zeal == ZEAL_IN_USE ? 0 : WALKS_BEFORE;
 
 	sweep->turn = (sweep->turn + 1) & (PARTS - 1);
 	if (++sweep->walks >= PARTS + before || !sweep->met)
 		end_cycle(sweep);
-	begin_walk(sweep);
-}
-
-/* It may take minutes to find out that there is nothing: who waits is told before. */
-static long no_frame(struct ballast_sweep *sweep)
-{
-	return is_in_vain(sweep) || time_after(jiffies, sweep->patient_until) ? -EBUSY : 0;
+	begin_walk(reclaim);
 }
 
 /**
@@ -353,27 +423,29 @@ static long no_frame(struct ballast_sweep *sweep)
  * @reclaim: of the pool
  *
  * Context: the pool's reclaim thread.
- * Return: how many frames were freed; 0: none, but it gets on; -EBUSY: none for long, or
- * all were tried with all zeal.
+ * Return: how many frames have become free; 0: none, but it gets on; -EBUSY: all were
+ * tried with all zeal, a moment ago.
  */
 long ballast_reclaim_sweep(struct ballast_reclaim *reclaim)
 {
 	struct ballast_sweep *sweep = &reclaim->sweep;
-	struct ballast_map *map = find_file(reclaim);
-	unsigned long freed = 0;
+	struct ballast_map *map;
+	unsigned long freed;
 
-	if (map) {
-		freed = work_on(reclaim, map);
-		ballast_map_put(map);
-	} else {
-		end_walk(sweep);
+	resume(reclaim);
+	if (is_in_vain(sweep))
+		return -EBUSY;
+	map = find_file(reclaim);
+	if (!map) {
+		end_walk(reclaim);
+		return 0;
 	}
+	freed = work_on(reclaim, map);
+	ballast_map_put(map);
 	if (freed) {
 		sweep->freed = true;
 		sweep->vain = false;
 	}
-	if (freed || !sweep->hurried)
-		sweep->patient_until = jiffies + PATIENCE;
-	sweep->hurried = true;
-	return freed ?: no_frame(sweep);
+	sweep->last = jiffies;
+	return freed;
 }

@@ -174,6 +174,6 @@ bool ballast_store_is_over(struct ballast_map *map);
 unsigned long ballast_store_write(struct ballast_map *map, unsigned long most);
 void ballast_store_begin_shared(struct ballast_map *map);
 bool ballast_store_add_shared(struct ballast_map *map, struct ballast_slot *slot);
-unsigned long ballast_store_write_shared(struct ballast_map *map);
+unsigned long ballast_store_write_shared(struct ballast_map *map, unsigned long *freed);
 
 #endif /* BALLAST_STORE_STORE_H */

@@ -306,14 +306,16 @@ bool ballast_store_add_shared(struct ballast_map *map, struct ballast_slot *slot
 /**
  * ballast_store_write_shared() - write the batch
  * @map: whose slots are in it
+ * @freed: result: how many frames had no other sharer, and are free
  *
  * Context: as for ballast_store_add_shared(); no slot locked.
- * Return: how many frames had no other sharer, and are free.
+ * Return: how many slots are swapped now.
  */
-unsigned long ballast_store_write_shared(struct ballast_map *map)
+unsigned long ballast_store_write_shared(struct ballast_map *map, unsigned long *freed)
 {
 	struct ballast_batch *batch = &map->pool->store->batch;
+	unsigned long moved = write_batch(batch);
 
-	write_batch(batch);
-	return batch->freed;
+	*freed = batch->freed;
+	return moved;
 }
