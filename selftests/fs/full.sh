@@ -202,12 +202,12 @@ test_full_write_gets_enospc()
 
 # A fault is refused a page, and before it waits somebody gives one back: it must
 # take that, and not believe that the host is short of memory and sleep.  After
-# it was refused it unlocks its slot, which calls wake_up_bit().
+# it was refused it unlocks its slot.
 test_full_room_comes_meanwhile()
 {
 	local slept
 	mount_pool full size=256k,sharing=off
-	probe_slow wake_up_bit 'comm == "users"'
+	probe_slow ballast:ballast_slot_unlock 'comm == "users"'
 	probe_count schedule_timeout_killable
 	BALLAST_TEST_POOL=full "$bin/users" churn $work/full 64 3000
 	slept=$(probe_calls)

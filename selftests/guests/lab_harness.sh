@@ -134,6 +134,60 @@ test_balloon_takes_memory()
 	guest_verify full
 }
 
+# A test's own workload: a script, with busybox, and a program in C, each of which checks its
+# own data and says how that ended.
+test_a_script_runs_in_a_guest()
+{
+	local out status=0
+	cat >/tmp/script <<-'END'
+		#!/bin/sh
+		dd if=/dev/urandom of=/tmp/data bs=64k count=32 2>/dev/null
+		sum=$(sha256sum </tmp/data)
+		for i in 1 2 3; do
+			cp /tmp/data /tmp/copy
+			[ "$(sha256sum </tmp/copy)" = "$sum" ] || exit 1
+			echo "copy $i is right"
+		done
+		exit 7
+	END
+	guest_start shell --workload identical=4 --program /tmp/script
+	guest_wait_ready shell 120
+	out=$(guest_program shell 60) || status=$?
+	echo "$out, status $status"
+	[ "$status" = 7 ]
+	[ "$out" = "copy 1 is right
+copy 2 is right
+copy 3 is right" ]
+	guest_verify shell
+	guest_stop shell
+}
+
+test_a_program_runs_in_a_guest()
+{
+	cat >/tmp/program.c <<-'END'
+		#include <signal.h>
+		#include <stdio.h>
+		#include <stdlib.h>
+		#include <string.h>
+
+		int main(void)
+		{
+			char *memory = malloc(4 << 20);
+
+			memset(memory, 7, 4 << 20);
+			printf("%d\n", memory[(4 << 20) - 1]);
+			fflush(stdout);
+			raise(SIGKILL);
+		}
+	END
+	gcc -O1 -static -o /tmp/program /tmp/program.c
+	guest_start c --workload identical=4 --program /tmp/program
+	guest_wait_ready c 120
+	[ "$(guest_program c 60; echo $?)" = "7
+137" ]
+	guest_stop c
+}
+
 if [ -z "${BALLAST_LAB:-}" ] || [ ! -e /dev/kvm ]; then
 	echo "1..0 # SKIP needs the lab host (selftests/vm/run)"
 	exit 4
@@ -145,7 +199,7 @@ if [ -n "${BALLAST_LAB_DEBUG:-}" ]; then
 fi
 trap guests_stop_all EXIT
 ktap_suite guest-harness
-ktap_plan 10
+ktap_plan 12
 ktap_run two_guests_become_ready test_two_guests_become_ready
 ktap_run they_verify_all_memory test_they_verify_all_memory
 ktap_run dirty_rate_is_what_was_asked test_dirty_rate_is_what_was_asked
@@ -156,4 +210,6 @@ ktap_run paused_guest_is_noticed test_paused_guest_is_noticed
 ktap_run stop_ends_the_process test_stop_ends_the_process
 ktap_run corrupted_byte_is_caught test_corrupted_byte_is_caught
 ktap_run balloon_takes_memory test_balloon_takes_memory
+ktap_run a_script_runs_in_a_guest test_a_script_runs_in_a_guest
+ktap_run a_program_runs_in_a_guest test_a_program_runs_in_a_guest
 ktap_end

@@ -14,6 +14,9 @@
 #     --module NAME|FILE.ko        it loads: virtio_balloon, virtio_blk, or a file
 #     --file FILE                  in its /modules, not loaded
 #     --commands                   guest_command works
+#     --program FILE               it runs that too, when it is ready: a static program, or
+#                                  a script for busybox's sh, which is then in the guest, with
+#                                  2 MiB less for the workload
 #     --qemu-arg ARG               one more argument for QEMU
 #     --no-drivers                 it loads no module for the devices of --qemu-arg
 #     --append STRING              more kernel parameters
@@ -32,6 +35,8 @@
 #   guest_qmp NAME JSON            one QMP command; prints the answers
 #   guest_command NAME COMMAND...  has it obey guest/commands.c; prints its answer,
 #                                  fails if that is not "ok" (--commands)
+#   guest_program NAME [S]         waits until its --program has ended; prints what it has said
+#                                  and returns its status
 #   guest_counter NAME KEY         last value it said: pass, verified_pages,
 #                                  dirtied_pages, hot_reads, disk_checks, uptime_ms;
 #                                  with swap=1 swap_in_pages, swap_out_pages, oom_kills
@@ -100,10 +105,28 @@ guests_boot_files()
 	[ ! -s "$known" ] || echo "$(<"$known")"
 }
 
+# guests_pack DIRECTORY PROGRAM FILE...: a second archive, which adds to the first
+guests_pack()
+{
+	local dir=$1 program=$2 line=''
+	shift 2
+	mkdir -p "$dir/modules" "$dir/bin"
+	[ $# = 0 ] || cp -- "$@" "$dir/modules/"
+	if [ -n "$program" ]; then
+		install -m 755 "$program" "$dir/program"
+		read -r line <"$program" 2>/dev/null || :
+		if [[ $line == '#!'*sh* ]]; then
+			cp "$(command -v busybox)" "$dir/bin/busybox"
+			ln -s busybox "$dir/bin/sh"
+		fi
+	fi
+	(cd "$dir" && find . -mindepth 1 | cpio --quiet -o -H newc)
+}
+
 guest_start()
 {
 	local name=$1 memory=128 cpus=1 kernel='' backing=anon backing_options=''
-	local machine=pc prealloc=off workload='' append='' append_own='' modules='' drivers='' no_drivers=''
+	local machine=pc prealloc=off workload='' append='' append_own='' program='' modules='' drivers='' no_drivers=''
 	local extra=() files=() boot dir
 	dir=$guests_dir/$name
 	shift
@@ -117,9 +140,10 @@ guest_start()
 		--prealloc) prealloc=on ;;
 		--workload) workload=$2; shift ;;
 		--file) files+=("$2"); shift ;;
-		--commands) append_own=' ballast.commands=1'
+		--commands) append_own+=' ballast.commands=1'
 			extra+=(-chardev "socket,id=commands,path=$dir/commands,server=on,wait=off"
 				-serial chardev:commands) ;;
+		--program) program=$2; append_own+=' ballast.program=1'; shift ;;
 		--module) modules+=,${2##*/}; [ ! -f "$2" ] || files+=("$2"); shift ;;
 		--qemu-arg)
 			extra+=("$2")
@@ -160,12 +184,8 @@ guest_start()
 		guests_error "$name" "nothing to boot"
 		return 1
 	fi
-	if [ "${#files[@]}" -gt 0 ]; then
-		# a second archive after the first adds to it
-		mkdir -p "$dir/extra/modules"
-		cp -- "${files[@]}" "$dir/extra/modules/"
-		(cd "$dir/extra" && find . -mindepth 1 | cpio --quiet -o -H newc) |
-			cat "${boot[1]}" - >"$dir/initramfs"
+	if [ "${#files[@]}" -gt 0 ] || [ -n "$program" ]; then
+		guests_pack "$dir/extra" "$program" "${files[@]}" | cat "${boot[1]}" - >"$dir/initramfs"
 		boot[1]=$dir/initramfs
 	fi
 
@@ -340,6 +360,25 @@ guest_verify()
 		guests_error "$name" "memory not checked in $(guests_seconds "$limit") s"
 	[ $status = 0 ] || return 1
 	guest_check "$name"
+}
+
+guest_program()
+{
+	local name=$1 limit=${2:-60} status=0
+	guests_wait_until "$limit" guest_program_has_ended "$name" || status=$?
+	guest_said "$name" | sed -n "s/^BALLAST-GUEST $name program //p"
+	if [ $status != 0 ]; then
+		guests_error "$name" "its program has not ended in $(guests_seconds "$limit") s"
+		return 1
+	fi
+	return "$guests_line"
+}
+
+guest_program_has_ended()
+{
+	guests_last_line "$1" "program-ended " && return 0
+	guest_trouble "$1" || return 2
+	return 1
 }
 
 guest_hmp()

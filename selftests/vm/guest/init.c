@@ -14,6 +14,7 @@
  *   ballast.modules=NAME,...      loaded, each with what it needs; NAME.KEY=VALUE
  *                                 on the command line is a parameter of a file NAME.ko
  *   ballast.commands=1            obey commands.c's commands
+ *   ballast.program=1             run /program, see program.c
  *   ballast.workload=KEY=VALUE,...
  *     identical=MiB  the same in every guest with the same seed=
  *     unique=MiB     different in every guest, incompressible
@@ -36,7 +37,7 @@
  *     corrupt=1      flip one byte after filling: the harness must notice
  *
  * On the serial console (for guests.sh): "BALLAST-GUEST name" followed by
- * "ready", "grows", "grown", "ok key=value...", "pulse key=value...",
+ * "ready", "grows", "grown", "ok key=value...", "pulse key=value...", "program LINE",
  * "MISMATCH key=value..." or "error ...".
  * After a MISMATCH the guest stands still, so that its memory can be looked at.
  */
@@ -59,6 +60,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "program.h"
 
 #define PAGE 4096
 #define WORDS (PAGE / sizeof(uint64_t))
@@ -657,7 +659,7 @@ static void parse_workload(char *spec)
 	}
 }
 
-static void read_command_line(char **workload, char **modules, int *commands)
+static void read_command_line(char **workload, char **modules, int *commands, int *program)
 {
 	static char line[4096];
 	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
@@ -677,6 +679,8 @@ static void read_command_line(char **workload, char **modules, int *commands)
 			*modules = word + 16;
 		else if (!strcmp(word, "ballast.commands=1"))
 			*commands = 1;
+		else if (!strcmp(word, "ballast.program=1"))
+			*program = 1;
 	}
 	for (p = conf.name; *p; p++)
 		guest_seed = mix(guest_seed ^ (unsigned char)*p);
@@ -694,7 +698,7 @@ int main(void)
 {
 	char *workload = NULL, *modules = NULL;
 	pthread_t hot, disk, order, pulse;
-	int commands = 0;
+	int commands = 0, program = 0;
 
 	mkdir("/dev", 0755);
 	mkdir("/proc", 0755);
@@ -706,7 +710,7 @@ int main(void)
 	mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL);
 	console = open("/dev/ttyS0", O_WRONLY | O_NOCTTY | O_CLOEXEC);
 
-	read_command_line(&workload, &modules, &commands);
+	read_command_line(&workload, &modules, &commands, &program);
 	if (modules)
 		load_modules(modules);
 	if (workload)
@@ -729,5 +733,7 @@ int main(void)
 	report("ready pages=%llu free_kib=%llu uptime_ms=%llu", (unsigned long long)total_pages,
 	       free_kib(),
 	       (unsigned long long)now_ms());
+	if (program && program_begin(report))
+		fail("program");
 	work();
 }
