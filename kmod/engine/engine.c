@@ -60,9 +60,9 @@ static unsigned int tick_ms(void)
 
 /*
  * Without sampling nothing is tapped: VMs run as if we were not there.  They
- * are then found by the walk.
+ * are then found by the walk; and so are those that could not be adopted before.
  */
-static void follow_method(bool due)
+static void follow_method(bool due, bool plan)
 {
 	if (READ_ONCE(ballast_sampling_tunables.method) != BALLAST_SAMPLING_OFF) {
 		if (ballast_tap_open())
@@ -70,7 +70,7 @@ static void follow_method(bool due)
 	} else {
 		ballast_tap_close();
 	}
-	if (due && !ballast_tap_is_open())
+	if ((due && !ballast_tap_is_open()) || (plan && ballast_vms_missed()))
 		ballast_vms_find();
 }
 
@@ -105,7 +105,7 @@ static void tick(bool was_kicked)
 	last_tick = ktime_add_ms(last_tick, ktime_ms_delta(now, last_tick));
 
 	mutex_lock(&ballast_vms_lock);
-	follow_method(due);
+	follow_method(due, plan);
 	want_division |= due | was_kicked;
 	changed = ballast_vms_update();
 	count = look_at_vms(elapsed_ms);
@@ -137,7 +137,7 @@ static bool is_idle(void)
 {
 	/* looked at without locks: who changes these kicks us */
 	return list_empty(&ballast_vms) && list_empty(&ballast_pools) &&
-	       ballast_tap_is_open() && !ballast_vendor_is_held();
+	       ballast_tap_is_open() && !ballast_vendor_is_held() && !ballast_vms_missed();
 }
 
 /* No page of any VM is watched any more; its mappings become large again. */

@@ -65,10 +65,10 @@ bool ballast_vendor_hold(void)
 	struct file *file = device ?: filp_open("/dev/kvm", O_RDONLY | O_CLOEXEC, 0);
 
 	if (IS_ERR(file)) {
-		pr_warn_once("ballast: /dev/kvm cannot be opened (%pe): VMs are left alone\n",
+		pr_warn_once("ballast: /dev/kvm cannot be opened (%pe): VMs are left alone until it can\n",
 			     file);
 		WRITE_ONCE(retry_at, (jiffies + RETRY_JIFFIES) | 1);
-		atomic_set(&state, VENDOR_FREE);	/* a later fault asks again */
+		atomic_set(&state, VENDOR_FREE);	/* who is told tries again */
 		return false;
 	}
 	device = file;

@@ -37,6 +37,8 @@
 LIST_HEAD(ballast_vms);
 DEFINE_MUTEX(ballast_vms_lock);
 
+/* A VM was seen and could not be adopted; looked at without the lock. */
+static bool missed;
 static struct workqueue_struct *farewells;
 static atomic_t farewells_nr;
 static const struct ballast_vm_watcher no_watcher;
@@ -243,7 +245,7 @@ static bool is_gone(struct ballast_vm *vm, struct ballast_guest *guest)
 
 /*
  * Takes over the newcomer's reference.  Return: false if there was no memory for
- * it: its next fault tries again.
+ * it: its next fault tries again, or a walk if it has all its memory and never faults.
  */
 static bool adopt(const struct ballast_newcomer *newcomer)
 {
@@ -271,6 +273,7 @@ free_guest:
 	kfree(guest);
 put_kvm:
 	put_later(newcomer->kvm);
+	WRITE_ONCE(missed, true);
 	return false;
 }
 
@@ -331,8 +334,12 @@ bool ballast_vms_update(void)
 	struct ballast_vm *vm, *next;
 	bool changed = false;
 
-	if (ballast_vendor_is_wanted() && ballast_vendor_hold())
-		ballast_vms_find();	/* who was seen may not fault again */
+	if (ballast_vendor_is_wanted()) {	/* who was seen may not fault again */
+		if (ballast_vendor_hold())
+			ballast_vms_find();
+		else
+			WRITE_ONCE(missed, true);
+	}
 	while (ballast_tap_newcomer(&newcomer))
 		adopt(&newcomer);
 	list_for_each_entry_safe(vm, next, &ballast_vms, node) {
@@ -437,7 +444,8 @@ static bool walk_processes(struct walk *walk)
  * ballast_vms_find() - adopt VMs that have been there before us
  *
  * A walk that breaks off, or finds more than it has room for, is made again, up to
- * WALKS_MAX times; what is not found then is found by its faults or the next time.
+ * WALKS_MAX times; what is not found then is found by its faults or the next time, see
+ * ballast_vms_missed().
  *
  * Context: the engine or init, under ballast_vms_lock; sleeps.
  */
@@ -447,6 +455,7 @@ void ballast_vms_find(void)
 	bool whole, adopted = true;
 	unsigned int i, walks = 0;
 
+	WRITE_ONCE(missed, !walk);
 	if (!walk)
 		return;
 	do {
@@ -456,7 +465,22 @@ void ballast_vms_find(void)
 		for (i = 0; i < walk->nr; i++)
 			adopted &= adopt(&walk->found[i]);
 	} while (!whole && adopted && ++walks < WALKS_MAX);
+	if (!whole)
+		WRITE_ONCE(missed, true);
 	kfree(walk);
+}
+
+/**
+ * ballast_vms_missed() - could a VM that was seen not be adopted?
+ *
+ * For want of memory, or of /dev/kvm.  Who asks calls ballast_vms_find() in a while: such
+ * a VM may never fault again.
+ *
+ * Context: any.
+ */
+bool ballast_vms_missed(void)
+{
+	return READ_ONCE(missed);
 }
 
 /**

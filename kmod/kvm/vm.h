@@ -276,6 +276,7 @@ void ballast_vms_exit(void);
 void ballast_vms_watch(const struct ballast_vm_watcher *watcher);
 bool ballast_vms_update(void);
 void ballast_vms_find(void);
+bool ballast_vms_missed(void);
 u32 ballast_vm_shares(const struct ballast_vm *vm);
 u64 ballast_vm_max_pages(const struct ballast_vm *vm);
 void ballast_vm_pool_name(struct ballast_vm *vm, char *name);

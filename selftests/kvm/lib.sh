@@ -36,11 +36,11 @@ vm_nice=0
 # kvm_build PROGRAM: into $work, as sharing/build made it, or compiled now
 kvm_build()
 {
-	local source=$lib_dir/$1.c made=$lib_dir/../../.build/selftests/sharing/$1
+	local source=$lib_dir/$1.c made=$lib_dir/../../.build/selftests/sharing/${1##*/}
 	if [ "$made" -nt "$source" ] && [ "$made" -nt "$lib_dir/load_guest.h" ]; then
 		ln -s "$made" "$work/"
 	else
-		gcc -O2 -Wall -Wextra -Werror -pthread -o "$work/$1" "$source"
+		gcc -O2 -Wall -Wextra -Werror -pthread -o "$work/${1##*/}" "$source"
 	fi
 }
 

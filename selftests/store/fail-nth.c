@@ -10,6 +10,9 @@
  *   fail-nth read FILE PAGES		read()
  *   fail-nth write FILE PAGES		write() what is there
  *   fail-nth punch FILE PAGES		punch out half a page, and write it again
+ *   fail-nth map FILE PAGES		map it, and unmap it
+ *   fail-nth allocate FILE PAGES	fallocate() behind them, and cut that off
+ *   fail-nth load MODULE "" [STEP]	finit_module(), and unload what was loaded
  *
  * Repeats it with the first allocation failing, then the second, and so on, until a
  * call makes fewer than that.  Prints how many failed, and how many calls in spite of
@@ -18,11 +21,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PAGE	4096UL
@@ -180,6 +185,51 @@ static int do_punch(void)
 	return err;
 }
 
+static void *mapping;
+
+static int do_map(void)
+{
+	mapping = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return mapping == MAP_FAILED ? -1 : 0;
+}
+
+static void undo_map(void)
+{
+	if (munmap(mapping, pages * PAGE))
+		die("munmap");
+}
+
+/* Of more than one allocation of each kind, if they lie across a block's end. */
+static int do_allocate(void)
+{
+	return fallocate(fd, 0, pages * PAGE, 40 * PAGE);
+}
+
+static void undo_allocate(void)
+{
+	if (ftruncate(fd, pages * PAGE))
+		die("ftruncate");
+}
+
+static int do_load(void)
+{
+	int module = open(path, O_RDONLY), err, error;
+
+	if (module < 0)
+		die(path);
+	err = syscall(SYS_finit_module, module, "", 0);
+	error = errno;
+	close(module);
+	errno = error;
+	return err;
+}
+
+static void undo_load(void)
+{
+	if (syscall(SYS_delete_module, "ballast", 0))
+		die("unload");
+}
+
 static void nothing(void)
 {
 }
@@ -189,14 +239,18 @@ static const struct {
 	int (*call)(void);
 	void (*undo)(void);
 	int rounds;	/* after the last failure: calls differ in what they allocate */
+	bool file;
 } actions[] = {
-	{ "mount", do_mount, undo_mount, 1 },
-	{ "remount", do_remount, nothing, 1 },
-	{ "create", do_create, undo_create, 1 },
-	{ "touch", do_touch, nothing, 3000 },
-	{ "read", do_read, nothing, 3000 },
-	{ "write", do_write, nothing, 3000 },
-	{ "punch", do_punch, nothing, 3000 },
+	{ "mount", do_mount, undo_mount, 1, false },
+	{ "remount", do_remount, nothing, 1, false },
+	{ "create", do_create, undo_create, 1, false },
+	{ "load", do_load, undo_load, 1, false },
+	{ "touch", do_touch, nothing, 3000, true },
+	{ "read", do_read, nothing, 3000, true },
+	{ "write", do_write, nothing, 3000, true },
+	{ "punch", do_punch, nothing, 3000, true },
+	{ "map", do_map, undo_map, 1, true },
+	{ "allocate", do_allocate, undo_allocate, 1, true },
 };
 
 static void open_memory(void)
@@ -255,7 +309,7 @@ int main(int argc, char **argv)
 	if (argc > 4)
 		step = strtoul(argv[4], NULL, 10);
 	snprintf(new_file, sizeof(new_file), "%s/new", path);
-	if (actions[a].rounds > 1) {
+	if (actions[a].file) {
 		pages = strtoul(options, NULL, 10);
 		open_memory();
 	}

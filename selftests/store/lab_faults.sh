@@ -12,40 +12,16 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 . "$here/../sharing/lib.sh"
 # shellcheck source=selftests/store/devices.sh
 . "$here/devices.sh"
+# shellcheck source=selftests/lib/faults.sh
+. "$here/../lib/faults.sh"
 
-debug=/sys/kernel/debug
 soft=1000000000
 
 test_ended()
 {
-	at_random 0
+	faults_end
 	fs_remove
 	disk_remove
-}
-
-# at_random PERCENT: of the allocations of tasks that are to fail
-at_random()
-{
-	local kind
-	for kind in failslab fail_page_alloc; do
-		echo "$1" >"$debug/$kind/probability"
-	done
-}
-
-set_up()
-{
-	local kind
-	for kind in failslab fail_page_alloc; do
-		echo Y >$debug/$kind/task-filter
-		echo N >$debug/$kind/ignore-gfp-wait
-		echo 1 >$debug/$kind/interval
-		echo -1 >$debug/$kind/times
-		echo 0 >$debug/$kind/space
-		echo 0 >$debug/$kind/verbose
-		echo 0 >$debug/$kind/probability
-	done
-	echo N >$debug/fail_page_alloc/ignore-gfp-highmem
-	echo 0 >$debug/fail_page_alloc/min-order
 }
 
 each_of_a_mount()
@@ -68,6 +44,9 @@ each_of_a_mount()
 	pool_mount p 8m off "swap=$disk"
 	"$work/fail-nth" create "$work/p"
 	"$work/fail-nth" remount "$work/p" "size=9m,name=p,sharing=pool,swap=$disk"
+	truncate -s $((500 * 4096)) "$work/p/b"
+	"$work/fail-nth" allocate "$work/p/b" 500
+	expect "used_bytes, all cut off again" "$(pool p used_bytes)" 0
 }
 
 # the end of each: no page lost, no memory kept
@@ -92,6 +71,7 @@ each_of_a_touch()
 	"$work/fail-nth" read "$work/p/a" 6000
 	"$work/fail-nth" write "$work/p/a" 6000
 	"$work/fail-nth" punch "$work/p/a" 6000
+	"$work/fail-nth" map "$work/p/a" 6000
 	mapper a check 0 1+3000 "$soft+3000"
 	nothing_lost_or_kept
 }
@@ -135,33 +115,29 @@ some_of_reclaim()
 	for thread in $(pgrep ballast_reclaim) $(pgrep ballast_share); do
 		echo 1 >"/proc/$thread/make-it-fail"
 	done
-	echo 1000000000 | tee "$debug"/{failslab,fail_page_alloc}/times
+	echo 1000000000 | tee "$faults"/{failslab,fail_page_alloc}/times
 	for percent in 10 50 90; do
-		at_random "$percent"
+		faults_at_random "$percent"
 		mapper a write 0 "$percent"1+3000 "$((soft + percent))+3000"
 		mapper a check 0 "$percent"1+3000 "$((soft + percent))+3000"
 	done
-	at_random 0
+	faults_at_random 0
 	for kind in failslab fail_page_alloc; do
-		failed=$((1000000000 - $(attribute "$debug/$kind/times")))
+		failed=$((1000000000 - $(attribute "$faults/$kind/times")))
 		echo "$kind: $failed allocations of reclaim and the scanner failed"
 		[ "$failed" -ge 100 ]
-		echo -1 >"$debug/$kind/times"
+		echo -1 >"$faults/$kind/times"
 	done
 	mapper a check 0 901+3000 "$((soft + 90))+3000"
 	nothing_lost_or_kept
 }
 
 ktap_suite "store, allocations failing"
-mountpoint -q $debug || mount -t debugfs none $debug
-if [ ! -d $debug/failslab ]; then
-	echo "1..0 # SKIP on the stock kernels, which cannot have allocations fail"
-	exit 4
-fi
+faults_needed
 lib_start
 sharing_stop
 build "$here/fail-nth.c" || exit 1
-set_up
+faults_begin
 for test in each_of_a_mount each_of_a_touch each_of_reclaim some_of_reclaim; do
 	ktap_run "$test" "$test"
 done

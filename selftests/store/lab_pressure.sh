@@ -37,6 +37,7 @@ names="a b c d"
 test_ended()
 {
 	[ ! -e /dev/mapper/ballast-disk ] || disk_fails nothing
+	fs_remove
 	disk_remove
 }
 
@@ -821,14 +822,13 @@ until_killed()
 	done
 }
 
-# The pool is full, its disk slow, and the host has no memory left, all at once.
-host_out_of_memory()
+# out_of_memory SWAP: the pool is full, its disk slow, and the host has no memory left,
+# all at once.
+out_of_memory()
 {
-	trap hog_ended EXIT
-	local disk killed begin
+	local killed begin
 	killed=$(processes_killed)
-	disk=$(disk_failing $((4 * memory)))
-	pool_mount $((2 * used)) "compress=lz4,swap=$disk"
+	pool_mount $((2 * used)) "compress=lz4,swap=$1"
 	four --soft 4
 	all write 4
 	all touch 100
@@ -856,7 +856,26 @@ host_out_of_memory()
 	gap_max_ms=$((gap_max_ms * 4))
 	# shellcheck disable=SC2086	# a list of names
 	all_right $names
+	expect swap_write_errors "$(pool swap_write_errors)" 0
 	nothing_stays
+}
+
+host_out_of_memory()
+{
+	trap hog_ended EXIT
+	local disk
+	disk=$(disk_failing $((4 * memory)))
+	out_of_memory "$disk"
+}
+
+# A filesystem is between the pool and the disk, which may want memory of its own.
+host_out_of_memory_and_a_swap_file()
+{
+	trap hog_ended EXIT
+	local disk dir
+	disk=$(disk_failing $((6 * memory)))
+	dir=$(fs_on "$disk")
+	out_of_memory "$dir/swap,swapsize=$((4 * memory))m"
 }
 
 hog_ends()
@@ -929,7 +948,8 @@ tests="twice_the_memory soft_waits_for_balloons above_target_waits lost_page_is_
 	more_shared_than_the_pool_holds"
 [ "${BALLAST_PRESSURE:-}" != all ] && [ "$only" = "  " ] ||
 	tests+=" above_target_pays idle_pay_for_one_that_runs_wild balloons_save_swapping
-		shrunk_while_they_run disk_that_fails what_was_sampled_is_spared host_out_of_memory"
+		shrunk_while_they_run disk_that_fails what_was_sampled_is_spared host_out_of_memory
+		host_out_of_memory_and_a_swap_file"
 # races there, beside the shorter ones
 [ "$slow" = 1 ] || [[ $tests == *disk_that_fails* ]] || tests+=" shrunk_while_they_run disk_that_fails"
 for test in $tests; do
