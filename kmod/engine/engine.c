@@ -64,13 +64,15 @@ static unsigned int tick_ms(void)
  */
 static void follow_method(bool due, bool plan)
 {
+	bool was_open = ballast_tap_is_open();
+
 	if (READ_ONCE(ballast_sampling_tunables.method) != BALLAST_SAMPLING_OFF) {
 		if (ballast_tap_open())
 			pr_warn_once("ballast: kvm_page_fault cannot be tapped: VMs are found late\n");
 	} else {
 		ballast_tap_close();
 	}
-	if ((due && !ballast_tap_is_open()) || (plan && ballast_vms_missed()))
+	if (ballast_tap_is_open() ? !was_open || (plan && ballast_vms_missed()) : due)
 		ballast_vms_find();
 }
 
@@ -135,7 +137,7 @@ static unsigned int rest_ms(void)
 
 static bool is_idle(void)
 {
-	/* looked at without locks: who changes these kicks us */
+	/* looked at without locks: who changes these kicks us, or it was ourselves */
 	return list_empty(&ballast_vms) && list_empty(&ballast_pools) &&
 	       ballast_tap_is_open() && !ballast_vendor_is_held() && !ballast_vms_missed();
 }

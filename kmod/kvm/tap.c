@@ -6,8 +6,8 @@
  * runs in the vCPU's thread with preemption off: it looks the VM up, marks a
  * sampled page as touched (ESX paper, section 5.3), and goes.  A VM that is not
  * known is put, with a reference, into one of a few slots, for the engine to
- * adopt; if the slot is taken, or no reference may be taken yet (vendor.c), the VM's
- * next fault tries again.
+ * adopt; if the slot is another's, or no reference may be taken yet (vendor.c), the VM's
+ * next fault tries again, and the engine is told to look for it, for there may be none.
  *
  * A slot's states: free -> (by cmpxchg) filling -> full -> (by the engine)
  * free.  The table of known VMs is written under ballast_vms_lock and read
@@ -36,6 +36,7 @@ static struct newcomer {
 static DEFINE_HASHTABLE(known, TABLE_BITS);
 static void (*kick_engine)(void);
 static bool is_open;
+static bool overlooked;
 
 static struct ballast_guest *find(struct kvm *kvm)
 {
@@ -57,13 +58,17 @@ static void announce(struct kvm *kvm)
 		return;
 	}
 	if (atomic_read(&n->state) != FREE ||
-	    atomic_cmpxchg(&n->state, FREE, FILLING) != FREE)
+	    atomic_cmpxchg(&n->state, FREE, FILLING) != FREE) {
+		/* not under a lock: wrong once in a while, and then a look too many or too few */
+		if (READ_ONCE(n->who.kvm) != kvm && !READ_ONCE(overlooked))
+			WRITE_ONCE(overlooked, true);
 		return;
+	}
 	if (!kvm_get_kvm_safe(kvm)) {
 		atomic_set(&n->state, FREE);
 		return;
 	}
-	n->who.kvm = kvm;
+	WRITE_ONCE(n->who.kvm, kvm);
 	n->who.pid = task_tgid_nr(current);
 	strscpy(n->who.comm, current->group_leader->comm, TASK_COMM_LEN);
 	atomic_set_release(&n->state, FULL);
@@ -121,6 +126,12 @@ bool ballast_tap_has_newcomer(void)
 		if (atomic_read(&n->state) == FULL)
 			return true;
 	return false;
+}
+
+/* ballast_tap_overlooked() - has a VM since the last call found its slot another's? */
+bool ballast_tap_overlooked(void)
+{
+	return READ_ONCE(overlooked) && xchg(&overlooked, false);
 }
 
 /* ballast_tap_watch() - @guest is known from now on; under ballast_vms_lock */

@@ -23,6 +23,7 @@ void ballast_tap_close(void);
 bool ballast_tap_is_open(void);
 bool ballast_tap_newcomer(struct ballast_newcomer *newcomer);
 bool ballast_tap_has_newcomer(void);
+bool ballast_tap_overlooked(void);
 void ballast_tap_watch(struct ballast_guest *guest);
 void ballast_tap_forget(struct ballast_guest *guest);
 bool ballast_tap_knows(struct kvm *kvm);

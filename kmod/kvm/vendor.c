@@ -8,10 +8,11 @@
  * held open, which keeps the module as well.
  *
  * States: free -> (somebody has seen a VM) wanted -> (the engine has opened it) held
- * -> (no VM is left) free.  free -> wanted by anybody, all else under
- * ballast_vms_lock.  Who takes a reference does it in the RCU section in which he saw
- * that it is held, or under that lock.  Who saw a VM before may not see it again:
- * after wanted, the engine looks for VMs itself.
+ * -> (no VM is left) free; wanted -> (it cannot be opened) free.  free -> wanted by
+ * anybody, all else under ballast_vms_lock.  Who takes a reference does it in the RCU
+ * section in which he saw that it is held, or under that lock.  Who saw a VM before may
+ * not see it again: after wanted, the engine looks for VMs itself, and later where it
+ * could not open it.
  */
 #include <linux/atomic.h>
 #include <linux/err.h>
@@ -27,7 +28,7 @@ enum { VENDOR_FREE, VENDOR_WANTED, VENDOR_HELD };
 
 static atomic_t state = ATOMIC_INIT(VENDOR_FREE);
 static struct file *device;
-static unsigned long retry_at;	/* jiffies; 0: it has not failed */
+static unsigned long retry_at;	/* jiffies; 0: it has not failed; under ballast_vms_lock */
 
 #define RETRY_JIFFIES	HZ
 
@@ -40,10 +41,6 @@ bool ballast_vendor_is_held(void)
 /* ballast_vendor_want() - there is a VM.  True: the engine does not know that yet */
 bool ballast_vendor_want(void)
 {
-	unsigned long retry = READ_ONCE(retry_at);
-
-	if (unlikely(retry && time_before(jiffies, retry)))
-		return false;
 	return atomic_read(&state) == VENDOR_FREE &&
 	       atomic_cmpxchg(&state, VENDOR_FREE, VENDOR_WANTED) == VENDOR_FREE;
 }
@@ -54,24 +51,39 @@ bool ballast_vendor_is_wanted(void)
 	return atomic_read(&state) == VENDOR_WANTED;
 }
 
+/* False, and not tried anew for a while, if it cannot be opened. */
+static bool open_device(void)
+{
+	struct file *file;
+
+	if (device)
+		return true;
+	if (retry_at && time_before(jiffies, retry_at))
+		return false;
+	file = filp_open("/dev/kvm", O_RDONLY | O_CLOEXEC, 0);
+	if (IS_ERR(file)) {
+		pr_warn_once("ballast: /dev/kvm cannot be opened (%pe): VMs are left alone until it can\n",
+			     file);
+		retry_at = (jiffies + RETRY_JIFFIES) | 1;
+		return false;
+	}
+	retry_at = 0;
+	device = file;
+	return true;
+}
+
 /**
  * ballast_vendor_hold() - keep the module
  *
  * Context: under ballast_vms_lock; sleeps.
- * Return: false if /dev/kvm cannot be opened.
+ * Return: false if /dev/kvm cannot be opened: who called looks for VMs later.
  */
 bool ballast_vendor_hold(void)
 {
-	struct file *file = device ?: filp_open("/dev/kvm", O_RDONLY | O_CLOEXEC, 0);
-
-	if (IS_ERR(file)) {
-		pr_warn_once("ballast: /dev/kvm cannot be opened (%pe): VMs are left alone until it can\n",
-			     file);
-		WRITE_ONCE(retry_at, (jiffies + RETRY_JIFFIES) | 1);
-		atomic_set(&state, VENDOR_FREE);	/* who is told tries again */
+	if (!open_device()) {
+		atomic_set(&state, VENDOR_FREE);
 		return false;
 	}
-	device = file;
 	atomic_set_release(&state, VENDOR_HELD);
 	return true;
 }

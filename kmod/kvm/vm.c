@@ -3,9 +3,9 @@
  * The registry of VMs: every process that has a KVM VM, whatever its memory.
  *
  * DOC: A VM is found by its first fault (tap.c), or, if it is the first after a while,
- * was there before the module or nothing is tapped, by a walk over all processes' open
- * files.  It is
- * kept by mm: one record, however many struct kvm its process has.
+ * was there before the module, nothing is tapped or it could not be adopted then, by a
+ * walk over all processes' open files.  It is kept by mm: one record, however many
+ * struct kvm its process has.
  *
  * References: a record holds the mm by mm_count, which keeps the structure and
  * no memory, and each struct kvm, with the module that takes it down (vendor.c).  The
@@ -37,7 +37,7 @@
 LIST_HEAD(ballast_vms);
 DEFINE_MUTEX(ballast_vms_lock);
 
-/* A VM was seen and could not be adopted; looked at without the lock. */
+/* There may be a VM that could not be adopted; looked at without the lock. */
 static bool missed;
 static struct workqueue_struct *farewells;
 static atomic_t farewells_nr;
@@ -342,6 +342,8 @@ bool ballast_vms_update(void)
 	}
 	while (ballast_tap_newcomer(&newcomer))
 		adopt(&newcomer);
+	if (ballast_tap_overlooked())
+		WRITE_ONCE(missed, true);
 	list_for_each_entry_safe(vm, next, &ballast_vms, node) {
 		list_for_each_entry_safe(guest, next_guest, &vm->guests, node) {
 			if (is_gone(vm, guest)) {
@@ -471,10 +473,10 @@ void ballast_vms_find(void)
 }
 
 /**
- * ballast_vms_missed() - could a VM that was seen not be adopted?
+ * ballast_vms_missed() - may there be a VM that could not be adopted?
  *
- * For want of memory, or of /dev/kvm.  Who asks calls ballast_vms_find() in a while: such
- * a VM may never fault again.
+ * For want of memory, of /dev/kvm or of a slot, or since a walk never came to its end.
+ * Who asks calls ballast_vms_find() in a while: such a VM may never fault again.
  *
  * Context: any.
  */

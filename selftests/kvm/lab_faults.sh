@@ -16,7 +16,7 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 # shellcheck source=selftests/lib/faults.sh
 . "$here/../lib/faults.sh"
 vm_nice=10
-step=${BALLAST_FAULTS_STEP:-5}
+step=${BALLAST_FAULTS_STEP:-10}
 
 say()
 {
@@ -48,11 +48,6 @@ has_failed()
 	[ "$(attribute "$thread")" = 0 ]
 }
 
-pool_is_empty()
-{
-	[ "$(attribute "$root/pools/p/used_bytes")" = 0 ]
-}
-
 # The first allocation of a VM's life fails, then the second, and so on until a life has
 # fewer.  Past a dozen they are mostly those of files in sysfs, one like the other.
 each_of_a_life()
@@ -74,7 +69,8 @@ each_of_a_life()
 	say "an allocation failed in each of $lives lives of a VM, the last one their number $nth or before"
 	expect_range "lives" "$lives" 13 1000
 	a_vm_lives
-	wait_until 10 pool_is_empty
+	rm "$work"/pool/*
+	expect used_bytes "$(attribute "$root/pools/p/used_bytes")" 0
 }
 
 # Of what loading takes, the part that is the module's own doing; there is a VM already,
