@@ -43,6 +43,7 @@ static atomic_t kicked;
 static ktime_t last_tick;
 static ktime_t last_division;
 static ktime_t last_plan;
+static ktime_t last_look;
 static bool want_division;
 
 /* ballast_engine_kick() - something has changed; any context */
@@ -58,22 +59,41 @@ static unsigned int tick_ms(void)
 		     TICK_MIN_MS, TICK_MAX_MS);
 }
 
-/*
- * Without sampling nothing is tapped: VMs run as if we were not there.  They
- * are then found by the walk; and so are those that could not be adopted before.
- */
-static void follow_method(bool due, bool plan)
+static bool is_due(ktime_t now, ktime_t last, unsigned int ms)
 {
-	bool was_open = ballast_tap_is_open();
+	return ktime_ms_delta(now, last) >= ms;
+}
 
+/* Without sampling nothing is tapped: VMs run as if we were not there. */
+static void follow_method(void)
+{
 	if (READ_ONCE(ballast_sampling_tunables.method) != BALLAST_SAMPLING_OFF) {
 		if (ballast_tap_open())
 			pr_warn_once("ballast: kvm_page_fault cannot be tapped: VMs are found late\n");
 	} else {
 		ballast_tap_close();
 	}
-	if (ballast_tap_is_open() ? !was_open || (plan && ballast_vms_missed()) : due)
+}
+
+/*
+ * VMs that no fault tells of: while nothing is tapped, when it was not a moment ago, and
+ * those that could not be adopted.
+ */
+static void find_vms(ktime_t now)
+{
+	static bool was_open = true;
+	bool is_open = ballast_tap_is_open(), opened = is_open && !was_open;
+	unsigned int period_ms = READ_ONCE(ballast_policy_tunables.balance_period_ms);
+
+	was_open = is_open;
+	if (ballast_vms_missed())
+		period_ms = TICK_MAX_MS;
+	else if (is_open && !opened)
+		return;
+	if (opened || is_due(now, last_look, period_ms)) {
 		ballast_vms_find();
+		last_look = now;
+	}
 }
 
 static size_t look_at_vms(unsigned int elapsed_ms)
@@ -90,11 +110,6 @@ static size_t look_at_vms(unsigned int elapsed_ms)
 	return count;
 }
 
-static bool is_due(ktime_t now, ktime_t last, unsigned int ms)
-{
-	return ktime_ms_delta(now, last) >= ms;
-}
-
 static void tick(bool was_kicked)
 {
 	ktime_t now = ktime_get();
@@ -107,7 +122,8 @@ static void tick(bool was_kicked)
 	last_tick = ktime_add_ms(last_tick, ktime_ms_delta(now, last_tick));
 
 	mutex_lock(&ballast_vms_lock);
-	follow_method(due, plan);
+	follow_method();
+	find_vms(now);
 	want_division |= due | was_kicked;
 	changed = ballast_vms_update();
 	count = look_at_vms(elapsed_ms);
@@ -186,7 +202,7 @@ int ballast_engine_init(const struct ballast_engine_watcher *watcher)
 	int err;
 
 	the_watcher = watcher;
-	last_tick = last_plan = ktime_get();
+	last_tick = last_plan = last_look = ktime_get();
 	err = ballast_vms_init(ballast_engine_kick);
 	if (err)
 		return err;

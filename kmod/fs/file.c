@@ -111,7 +111,7 @@ static struct page *get_content(struct ballast_map *map, pgoff_t pgoff)
 	frame = try_get_content(map, pgoff, &copy);
 	if (frame != ERR_PTR(-EAGAIN))
 		return frame;
-	copy = alloc_page(GFP_KERNEL);
+	copy = alloc_page(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	if (!copy)
 		return ERR_PTR(-ENOMEM);
 	frame = try_get_content(map, pgoff, &copy);

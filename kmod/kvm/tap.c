@@ -48,6 +48,13 @@ static struct ballast_guest *find(struct kvm *kvm)
 	return NULL;
 }
 
+/* The engine looks, and once too often where it was the same VM on another CPU. */
+static void overlook(void)
+{
+	if (!READ_ONCE(overlooked) && !xchg(&overlooked, true))
+		kick_engine();
+}
+
 static void announce(struct kvm *kvm)
 {
 	struct newcomer *n = &newcomers[hash_ptr(kvm, NEWCOMERS_BITS)];
@@ -59,16 +66,15 @@ static void announce(struct kvm *kvm)
 	}
 	if (atomic_read(&n->state) != FREE ||
 	    atomic_cmpxchg(&n->state, FREE, FILLING) != FREE) {
-		/* not under a lock: wrong once in a while, and then a look too many or too few */
-		if (READ_ONCE(n->who.kvm) != kvm && !READ_ONCE(overlooked))
-			WRITE_ONCE(overlooked, true);
+		if (atomic_read_acquire(&n->state) != FULL || n->who.kvm != kvm)
+			overlook();
 		return;
 	}
 	if (!kvm_get_kvm_safe(kvm)) {
 		atomic_set(&n->state, FREE);
 		return;
 	}
-	WRITE_ONCE(n->who.kvm, kvm);
+	n->who.kvm = kvm;
 	n->who.pid = task_tgid_nr(current);
 	strscpy(n->who.comm, current->group_leader->comm, TASK_COMM_LEN);
 	atomic_set_release(&n->state, FULL);
@@ -128,10 +134,16 @@ bool ballast_tap_has_newcomer(void)
 	return false;
 }
 
-/* ballast_tap_overlooked() - has a VM since the last call found its slot another's? */
+/* ballast_tap_overlooked() - has a VM found its slot another's?  Any context */
 bool ballast_tap_overlooked(void)
 {
-	return READ_ONCE(overlooked) && xchg(&overlooked, false);
+	return READ_ONCE(overlooked);
+}
+
+/* ballast_tap_will_look() - from now on it matters if one does */
+void ballast_tap_will_look(void)
+{
+	xchg(&overlooked, false);	/* before the look */
 }
 
 /* ballast_tap_watch() - @guest is known from now on; under ballast_vms_lock */

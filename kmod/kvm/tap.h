@@ -24,6 +24,7 @@ bool ballast_tap_is_open(void);
 bool ballast_tap_newcomer(struct ballast_newcomer *newcomer);
 bool ballast_tap_has_newcomer(void);
 bool ballast_tap_overlooked(void);
+void ballast_tap_will_look(void);
 void ballast_tap_watch(struct ballast_guest *guest);
 void ballast_tap_forget(struct ballast_guest *guest);
 bool ballast_tap_knows(struct kvm *kvm);

@@ -8,11 +8,12 @@
  * held open, which keeps the module as well.
  *
  * States: free -> (somebody has seen a VM) wanted -> (the engine has opened it) held
- * -> (no VM is left) free; wanted -> (it cannot be opened) free.  free -> wanted by
- * anybody, all else under ballast_vms_lock.  Who takes a reference does it in the RCU
- * section in which he saw that it is held, or under that lock.  Who saw a VM before may
- * not see it again: after wanted, the engine looks for VMs itself, and later where it
- * could not open it.
+ * -> (no VM is left) free.  Where it cannot be opened: wanted -> (the engine looks for
+ * VMs itself, once in a while) free, so that who sees one is not heard more often than
+ * that.  free -> wanted by anybody, all else under ballast_vms_lock.  Who takes a
+ * reference does it in the RCU section in which he saw that it is held, or under that
+ * lock.  Who saw a VM before may not see it again: after wanted, the engine looks for
+ * VMs itself.
  */
 #include <linux/atomic.h>
 #include <linux/err.h>
@@ -51,6 +52,12 @@ bool ballast_vendor_is_wanted(void)
 	return atomic_read(&state) == VENDOR_WANTED;
 }
 
+/* ballast_vendor_ask_again() - who sees a VM is to tell the engine: it has not opened it */
+void ballast_vendor_ask_again(void)
+{
+	atomic_cmpxchg(&state, VENDOR_WANTED, VENDOR_FREE);
+}
+
 /* False, and not tried anew for a while, if it cannot be opened. */
 static bool open_device(void)
 {
@@ -80,10 +87,8 @@ static bool open_device(void)
  */
 bool ballast_vendor_hold(void)
 {
-	if (!open_device()) {
-		atomic_set(&state, VENDOR_FREE);
+	if (!open_device())
 		return false;
-	}
 	atomic_set_release(&state, VENDOR_HELD);
 	return true;
 }

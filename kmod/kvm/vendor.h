@@ -8,6 +8,7 @@
 bool ballast_vendor_is_held(void);
 bool ballast_vendor_want(void);
 bool ballast_vendor_is_wanted(void);
+void ballast_vendor_ask_again(void);
 bool ballast_vendor_hold(void);
 void ballast_vendor_let_go(bool (*is_needed)(void));
 void ballast_vendor_exit(void);

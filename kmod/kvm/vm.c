@@ -342,8 +342,6 @@ bool ballast_vms_update(void)
 	}
 	while (ballast_tap_newcomer(&newcomer))
 		adopt(&newcomer);
-	if (ballast_tap_overlooked())
-		WRITE_ONCE(missed, true);
 	list_for_each_entry_safe(vm, next, &ballast_vms, node) {
 		list_for_each_entry_safe(guest, next_guest, &vm->guests, node) {
 			if (is_gone(vm, guest)) {
@@ -460,6 +458,8 @@ void ballast_vms_find(void)
 	WRITE_ONCE(missed, !walk);
 	if (!walk)
 		return;
+	ballast_tap_will_look();
+	ballast_vendor_ask_again();
 	do {
 		whole = walk_processes(walk);
 		if (walk->refused && !ballast_vendor_hold())
@@ -467,7 +467,8 @@ void ballast_vms_find(void)
 		for (i = 0; i < walk->nr; i++)
 			adopted &= adopt(&walk->found[i]);
 	} while (!whole && adopted && ++walks < WALKS_MAX);
-	if (!whole)
+	/* not where processes that end broke it off each time: that may go on for long */
+	if (walk->refused || walk->nr == ARRAY_SIZE(walk->found))
 		WRITE_ONCE(missed, true);
 	kfree(walk);
 }
@@ -475,14 +476,14 @@ void ballast_vms_find(void)
 /**
  * ballast_vms_missed() - may there be a VM that could not be adopted?
  *
- * For want of memory, of /dev/kvm or of a slot, or since a walk never came to its end.
- * Who asks calls ballast_vms_find() in a while: such a VM may never fault again.
+ * For want of memory, of /dev/kvm or of a slot, or since there were too many.  Who asks
+ * calls ballast_vms_find() in a while: such a VM may never fault again.
  *
  * Context: any.
  */
 bool ballast_vms_missed(void)
 {
-	return READ_ONCE(missed);
+	return READ_ONCE(missed) || ballast_tap_overlooked();
 }
 
 /**

@@ -21,7 +21,9 @@
 #include "slot.h"
 
 #define FILES_MIN	256	/* any pool may have so many */
-#define BLOCK_GFP	(GFP_KERNEL_ACCOUNT | __GFP_ZERO)
+/* As for a frame (frame.c): nobody is killed for a guest's fault, which tries again. */
+#define BLOCK_GFP	(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+#define NODE_GFP	(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 DEFINE_SRCU(ballast_map_srcu);
 /* All maps, by id; ids are of 2 and up, 1 is the domain of sharing=pool. */
@@ -229,7 +231,7 @@ static void free_block_srcu(struct rcu_head *head)
 static struct ballast_block *alloc_block(struct ballast_map *map,
 					 unsigned long index)
 {
-	struct ballast_block *block = kzalloc(sizeof(*block), GFP_KERNEL_ACCOUNT);
+	struct ballast_block *block = kzalloc(sizeof(*block), BLOCK_GFP);
 
 	if (!block)
 		return NULL;
@@ -265,10 +267,9 @@ struct ballast_block *ballast_map_add_block(struct ballast_map *map,
 	block = alloc_block(map, index);
 	if (!block)
 		return ERR_PTR(-ENOMEM);
-	if (xa_alloc(&map->pool->blocks, &block->id, block, xa_limit_31b,
-		     GFP_KERNEL) < 0)
+	if (xa_alloc(&map->pool->blocks, &block->id, block, xa_limit_31b, NODE_GFP) < 0)
 		goto free;
-	old = xa_cmpxchg(&map->blocks, index, NULL, block, GFP_KERNEL);
+	old = xa_cmpxchg(&map->blocks, index, NULL, block, NODE_GFP);
 	if (!old)
 		return block;
 	/* hints name blocks that are in a map only; this one never was */

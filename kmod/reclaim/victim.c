@@ -10,8 +10,8 @@
  *
  * Each victim is first tried for sharing, with all that the scanner does for a
  * page, then stored.  In a file whose compressed pages take all that they may
- * the oldest make room first.  Where little but shared frames is left, they are taken
- * too (sweep.c).
+ * the oldest make room first; where they cannot, only what takes none is taken.
+ * Where little but shared frames is left, they are taken too (sweep.c).
  *
  * Locks: for sharing, those of the scanner (sharing/scan.c); then, for storing,
  * map->scan_lock, which keeps the inode, and one slot lock at a time by trylock.
@@ -147,7 +147,7 @@ static struct ballast_block *find_victims(struct ballast_reclaim *reclaim,
 }
 
 /* Returns true if the page is in the store now. */
-static bool store_slot(struct ballast_slot *slot)
+static bool store_slot(struct ballast_slot *slot, bool over)
 {
 	bool stored = false;
 
@@ -155,7 +155,7 @@ static bool store_slot(struct ballast_slot *slot)
 		return false;
 	if (ballast_word_state(ballast_slot_peek(slot)) == BALLAST_PRIVATE &&
 	    ballast_slot_isolate(slot)) {
-		stored = !ballast_store_put(slot);
+		stored = !ballast_store_put(slot, over);
 		if (!stored)
 			ballast_slot_putback(slot);
 	}
@@ -163,7 +163,8 @@ static bool store_slot(struct ballast_slot *slot)
 	return stored;
 }
 
-static unsigned int store_victims(struct ballast_block *block, const unsigned long *victims)
+static unsigned int store_victims(struct ballast_block *block, const unsigned long *victims,
+				  bool over)
 {
 	unsigned int noreclaim = memalloc_noreclaim_save(), stored = 0;
 	struct ballast_slot slot;
@@ -171,7 +172,7 @@ static unsigned int store_victims(struct ballast_block *block, const unsigned lo
 
 	for_each_set_bit(at, victims, BALLAST_BLOCK_SLOTS) {
 		ballast_slot_init(&slot, block, (block->index << BALLAST_BLOCK_SHIFT) + at);
-		stored += store_slot(&slot);
+		stored += store_slot(&slot, over);
 	}
 	memalloc_noreclaim_restore(noreclaim);
 	return stored;
@@ -190,7 +191,8 @@ static bool is_over(struct ballast_map *map)
 
 /* What the victims of one block come to: pages shared, zero or stored. */
 static unsigned int take_from_block(struct ballast_reclaim *reclaim,
-				    struct ballast_map *map, struct ballast_round *round)
+				    struct ballast_map *map, struct ballast_round *round,
+				    bool over)
 {
 	struct ballast_block *block;
 	unsigned int taken = 0;
@@ -204,7 +206,7 @@ static unsigned int take_from_block(struct ballast_reclaim *reclaim,
 		taken = ballast_sharing_try(block, round->victims);
 		mutex_lock(&map->scan_lock);
 		if (!map->dead)
-			taken += store_victims(block, round->victims);
+			taken += store_victims(block, round->victims, over);
 		mutex_unlock(&map->scan_lock);
 	}
 	ballast_map_leave(srcu);
@@ -215,11 +217,15 @@ static unsigned int take_from_block(struct ballast_reclaim *reclaim,
 static unsigned long work_on(struct ballast_reclaim *reclaim, struct ballast_map *map,
 			     struct ballast_round *round)
 {
-	unsigned long taken = 0, moved;
+	unsigned long taken = 0, moved = 0;
+	bool over = is_over(map);
 
-	moved = is_over(map) ? ballast_store_write(map, 2 * ROUND_PAGES) : 0;
-	if (!is_over(map))
-		taken = take_from_block(reclaim, map, round);
+	if (over) {
+		moved = ballast_store_write(map, 2 * ROUND_PAGES);
+		over = is_over(map);
+	}
+	if (!over || !moved)
+		taken = take_from_block(reclaim, map, round, over);
 	/* frames on their way to the swap file are in memory until they are there */
 	moved += ballast_store_write(map, taken || moved ? 0 : ROUND_PAGES);
 	return taken ?: moved;

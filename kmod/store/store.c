@@ -182,9 +182,9 @@ static int compress(struct ballast_store *store, struct ballast_stored *entry,
 	return 0;
 }
 
-/* What the entry is to hold of @frame, which nobody can change. */
+/* What the entry is to hold of @frame, which nobody can change; -EDQUOT: not in @nothing. */
 static int fill_entry(struct ballast_store *store, struct ballast_stored *entry,
-		      struct page *frame)
+		      struct page *frame, bool nothing)
 {
 	void *content = kmap_local_page(frame);
 	int err = 0;
@@ -193,7 +193,7 @@ static int fill_entry(struct ballast_store *store, struct ballast_stored *entry,
 		entry->length = 0;
 		ballast_pool_count(store->pool, BALLAST_EVENT_SAME_FILLED);
 	} else {
-		err = compress(store, entry, content);
+		err = nothing ? -EDQUOT : compress(store, entry, content);
 	}
 	kunmap_local(content);
 	return err;
@@ -214,12 +214,14 @@ static bool may_be_written(struct ballast_store *store)
 /**
  * ballast_store_put() - private -> compressed
  * @slot: locked, isolated
+ * @nothing: only what takes no room: the file has all that it may
  *
  * Context: the pool's reclaim thread.
  * Return: 0: the slot has changed.  -E2BIG, the page does not become small and
- * there is no place for it in the swap file, or -ENOMEM: put the slot back.
+ * there is no place for it in the swap file, -EDQUOT, it takes room, or -ENOMEM: put the
+ * slot back.
  */
-int ballast_store_put(struct ballast_slot *slot)
+int ballast_store_put(struct ballast_slot *slot, bool nothing)
 {
 	struct ballast_store *store = ballast_slot_pool(slot)->store;
 	struct page *frame = ballast_word_frame(ballast_slot_peek(slot));
@@ -228,16 +230,16 @@ int ballast_store_put(struct ballast_slot *slot)
 
 	if (!entry)
 		return -ENOMEM;
-	err = fill_entry(store, entry, frame);
+	err = fill_entry(store, entry, frame, nothing);
 	if (err == -E2BIG)
 		ballast_pool_count(store->pool, BALLAST_EVENT_INCOMPRESSIBLE);
-	if (err && may_be_written(store)) {
+	if (err && !nothing && may_be_written(store)) {
 		entry->length = PAGE_SIZE;
 		entry->frame = frame;
 		atomic_long_inc(&store->unwritten_nr);
 		err = 0;
 	} else if (err) {
-		if (swap_is_full(store))
+		if (!nothing && swap_is_full(store))
 			ballast_pool_count(store->pool, BALLAST_EVENT_SWAP_FULL);
 		free_entry(store, entry);
 		ballast_store_settle(store);

@@ -28,7 +28,8 @@ test_ended()
 	faults_end
 }
 
-# a_vm_lives [OPTIONS]: found, sampled, and gone
+# a_vm_lives [OPTIONS]: found, sampled, and gone; KVM's module is held no longer, so that the
+# next one's life begins with taking it
 a_vm_lives()
 {
 	vm_start a --memory 8 "$@"
@@ -36,11 +37,13 @@ a_vm_lives()
 	wait_until 20 periods_begun a 2
 	vm_kill a
 	wait_until 20 vm_gone a
+	wait_until 20 kvm_vms_are 0
+	wait_until 20 kvm_users_are 0
 }
 
-kvm_users()
+kvm_users_are()
 {
-	attribute /sys/module/kvm_amd/refcnt
+	[ "$(kvm_refcount)" = "$1" ]
 }
 
 has_failed()
@@ -74,23 +77,26 @@ each_of_a_life()
 }
 
 # Of what loading takes, the part that is the module's own doing; there is a VM already,
-# which has all its memory and does not run: no fault will tell of it.
+# which has all its memory and does not run: no fault will tell of it.  It is found by each
+# load that did not fail.
 each_of_a_load()
 {
 	trap test_end EXIT
-	local users
+	local users said
 	vm_start a --memory 8
 	wait_until 20 vm_shown a
 	vm a stop
 	rmmod ballast
-	users=$(kvm_users)
+	users=$(kvm_refcount)
 	faults_in_modules_only
-	say "$("$work/fail-nth" load "$(modinfo -n ballast)" "" "$step")"
+	said=$("$work/fail-nth" load "$(modinfo -n ballast)" "$root/vms/$(vm_pid a)" "$step")
+	say "$said"
 	faults_end
 	[ ! -e "$root" ]
-	expect "KVM's users" "$(kvm_users)" "$users"
+	expect "KVM's users" "$(kvm_refcount)" "$users"
+	vm_kill a
+	wait_until 20 kvm_vms_are 0
 	modprobe ballast
-	wait_until 20 vm_shown a
 }
 
 ktap_suite "VMs, allocations failing"
@@ -98,7 +104,7 @@ faults_needed
 exec 3>&1
 kvm_start
 kvm_build ../store/fail-nth || exit 1
-faults_begin
+faults_begin || exit 1
 tests=${*:-each_of_a_load each_of_a_life}
 for test in $tests; do
 	ktap_run "$test" "$test"

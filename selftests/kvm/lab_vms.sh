@@ -23,22 +23,6 @@ vms_listed()
 	find "$root/vms" -mindepth 1 -maxdepth 1 -printf '%f\n'
 }
 
-kvm_refcount()
-{
-	attribute /sys/module/kvm_amd/refcnt
-}
-
-# KVM has a debugfs directory for each VM that exists.
-kvm_vms()
-{
-	find /sys/kernel/debug/kvm -mindepth 1 -maxdepth 1 -type d | wc -l
-}
-
-kvm_vms_are()
-{
-	[ "$(kvm_vms)" = "$1" ]
-}
-
 appears_within_a_second()
 {
 	trap test_end EXIT

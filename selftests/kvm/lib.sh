@@ -12,6 +12,8 @@
 #   vm_pid NAME
 #   vm_shown NAME, vm_gone NAME	is its directory there?
 #   get NAME FILE, set_ NAME FILE VALUE	of its directory
+#   kvm_refcount		of the vendor's module
+#   kvm_vms, kvm_vms_are N	VMs that KVM has
 #   knob DIRECTORY/FILE [VALUE]	prints or sets it
 #   quick			periods of half a second
 #   periods_begun NAME COUNT	so many periods of sampling, or more
@@ -144,6 +146,22 @@ vm_gone()
 {
 	local pid=vm_pid_$1
 	[ ! -e "$root/vms/${!pid}" ]
+}
+
+kvm_refcount()
+{
+	attribute /sys/module/kvm_amd/refcnt
+}
+
+# KVM has a debugfs directory for each VM that exists.
+kvm_vms()
+{
+	find /sys/kernel/debug/kvm -mindepth 1 -maxdepth 1 -type d | wc -l
+}
+
+kvm_vms_are()
+{
+	[ "$(kvm_vms)" = "$1" ]
 }
 
 get()

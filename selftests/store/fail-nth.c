@@ -12,7 +12,8 @@
  *   fail-nth punch FILE PAGES		punch out half a page, and write it again
  *   fail-nth map FILE PAGES		map it, and unmap it
  *   fail-nth allocate FILE PAGES	fallocate() behind them, and cut that off
- *   fail-nth load MODULE "" [STEP]	finit_module(), and unload what was loaded
+ *   fail-nth load MODULE FILE [STEP]	finit_module(), and unload what was loaded
+ *			when FILE is there, a VM's
  *
  * Repeats it with the first allocation failing, then the second, and so on, until a
  * call makes fewer than that.  Prints how many failed, and how many calls in spite of
@@ -226,6 +227,13 @@ static int do_load(void)
 
 static void undo_load(void)
 {
+	int i;
+
+	for (i = 0; access(options, F_OK); i++) {
+		if (i == 600)
+			die(options);
+		usleep(100 * 1000);
+	}
 	if (syscall(SYS_delete_module, "ballast", 0))
 		die("unload");
 }

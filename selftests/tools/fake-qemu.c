@@ -12,7 +12,7 @@
  *	device 0|1		there is a balloon device (1)
  *	actual BYTES		the balloon moves by itself
  *	stats KEY=N ...		a report: available total swap-in major-faults
- *	migrate STATUS		"active", "completed", "none"
+ *	migrate STATUS		"active", "completed", "none"; told, if it was asked to
  *	stop, cont
  *	hang up			close the connection
  *	say TEXT		to the client, as it is
@@ -36,6 +36,7 @@
 static int listener = -1, client = -1;
 static bool obeys = true, has_device = true, running = true;
 static char migration[32] = "none";
+static bool tells_of_migrations;
 static uint64_t ram_bytes = 128 << 20, actual_bytes;
 static struct json_object *stats;
 static int64_t updated;
@@ -106,6 +107,17 @@ static const char *text_of(struct json_object *o, const char *key)
 	return value ? json_object_get_string(value) : "";
 }
 
+static bool is_events(struct json_object *arguments)
+{
+	struct json_object *list = NULL, *first = NULL;
+
+	json_object_object_get_ex(arguments, "capabilities", &list);
+	if (json_object_is_type(list, json_type_array))
+		first = json_object_array_get_idx(list, 0);
+	return first && !strcmp(text_of(first, "capability"), "events") &&
+	       !strcmp(text_of(first, "state"), "true");
+}
+
 static void do_command(const char *name, struct json_object *arguments)
 {
 	struct json_object *o;
@@ -125,6 +137,9 @@ static void do_command(const char *name, struct json_object *arguments)
 	} else if (!strcmp(name, "query-migrate")) {
 		answer(strcmp(migration, "none") ?
 		       object("status", json_object_new_string(migration)) : NULL);
+	} else if (!strcmp(name, "migrate-set-capabilities")) {
+		tells_of_migrations = is_events(arguments);
+		answer(NULL);
 	} else if (!strcmp(name, "qom-list")) {
 		answer(devices(text_of(arguments, "path")));
 	} else if (!strcmp(name, "qom-get")) {
@@ -222,6 +237,8 @@ static void take_order(char *line)
 		take_stats(line + 6);
 	} else if (!strncmp(line, "migrate ", 8)) {
 		snprintf(migration, sizeof(migration), "%s", line + 8);
+		if (tells_of_migrations)
+			event("MIGRATION", object("status", json_object_new_string(migration)));
 	} else if (!strcmp(line, "stop") || !strcmp(line, "cont")) {
 		running = *line == 'c';
 		event(running ? "RESUME" : "STOP", NULL);

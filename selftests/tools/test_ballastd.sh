@@ -216,6 +216,23 @@ test_migration_freezes()
 	daemon_stop
 }
 
+# ... at once, by what QEMU tells, and not when statistics are due: in a minute.
+test_migration_is_told()
+{
+	scene
+	printf '[daemon]\nlibvirt = none\nstats_period_s = 60\n' >"$work/conf"
+	qemu_start web
+	vm_add "$qemu_pid"
+	daemon_start --config "$work/conf"
+	until_true asked web "migrate-set-capabilities"
+	until_true is "$qemu_pid" balloon_state ok
+	qemu_say web "migrate active"
+	until_true is "$qemu_pid" balloon_state frozen
+	qemu_say web "migrate completed"
+	until_true is "$qemu_pid" balloon_state ok
+	daemon_stop
+}
+
 test_no_device_is_none()
 {
 	scene

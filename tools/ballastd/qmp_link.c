@@ -75,6 +75,7 @@ static struct vm *vm_of(struct monitor *monitor)
 
 /* What is asked; the answers are taken by the function of the same name. */
 enum question {
+	ASK_EVENTS,
 	ASK_SIZE,
 	ASK_STATUS,
 	ASK_MIGRATION,
@@ -209,6 +210,20 @@ static void ask_state(struct monitor *monitor)
 		    property(monitor->balloon_path, "guest-stats"));
 }
 
+/* QEMU tells of migrations only if it is asked to, and of nothing else by that. */
+static void ask_for_events(struct monitor *monitor)
+{
+	struct json_object *arguments = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+	struct json_object *capability = json_object_new_object();
+
+	json_object_object_add(capability, "capability", json_object_new_string("events"));
+	json_object_object_add(capability, "state", json_object_new_boolean(true));
+	json_object_array_add(list, capability);
+	json_object_object_add(arguments, "capabilities", list);
+	ask(monitor, ASK_EVENTS, "migrate-set-capabilities", arguments);
+}
+
 static const char *const object_directories[] = {
 	"/machine/peripheral", "/machine/peripheral-anon",
 };
@@ -243,6 +258,11 @@ static void answered(void *context, struct json_object *value, const char *error
 
 	monitor->asking--;
 	switch ((enum question)question) {
+	case ASK_EVENTS:
+		if (error)
+			log_info("%s: it will not tell of migrations: %s", monitor->path,
+				 error);
+		break;
 	case ASK_SIZE:
 		got_size(monitor, value);
 		break;
@@ -337,6 +357,8 @@ static void ready(void *context)
 	monitor->period_s = 0;
 	ballast_cmdline_read(pid, &cmdline);
 	vm_link(vm, cmdline.name, &ops, monitor);
+	if (!daemon->dry_run)
+		ask_for_events(monitor);
 	ask(monitor, ASK_DEVICES, "qom-list", property(object_directories[0], NULL));
 	ask(monitor, ASK_UNNAMED_DEVICES, "qom-list", property(object_directories[1], NULL));
 }
