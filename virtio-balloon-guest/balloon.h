@@ -143,6 +143,9 @@ struct ballast_hinter {
  * @report_sg: ranges on their way to the host.  Protected by @lock
  * @report_count: of them.  Protected by @lock
  * @report_max: how many fit into the queue; set by probe and restore
+ * @ooms: how often the guest was out of memory; a step that sees it change gives up
+ * @taking_pages: what the step under way has taken and not handed over; written by the work,
+ *	without @lock while it takes
  * @decider: Protected by @lock
  * @counters: Protected by @lock
  * @last_reason: of the last step that did or refused something.  Protected by @lock
@@ -189,6 +192,8 @@ struct ballast_balloon {
 	unsigned int report_count;
 	unsigned int report_max;
 
+	atomic_t ooms;
+	u64 taking_pages;
 	struct ballast_decider decider;
 	struct ballast_counters counters;
 	enum ballast_reason last_reason;

@@ -115,24 +115,29 @@ bool ballast_pressure_look(struct ballast_gauge *gauge, u64 now_ms,
  * ballast_oom_notify - the kernel is about to kill a process
  * @nb: the balloon's
  * @unused: unused
- * @freed: pages that have become free, added to; the kernel kills nobody if there are any
+ * @freed: pages that have become free or are about to, added to; the kernel kills nobody
+ *	if there are any
  *
  * Return: NOTIFY_OK.
  */
 int ballast_oom_notify(struct notifier_block *nb, unsigned long unused, void *freed)
 {
 	struct ballast_balloon *balloon = container_of(nb, struct ballast_balloon, oom);
-	u64 bytes, pages = 0;
+	u64 bytes, pages;
 
 	if (!READ_ONCE(ballast_tunables.give_back) &&
 	    !virtio_has_feature(balloon->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM))
 		return NOTIFY_OK;
+	atomic_inc(&balloon->ooms);
 	mutex_lock(&balloon->lock);
+	/* a step that has not handed them over sees it now, and frees them */
+	pages = READ_ONCE(balloon->taking_pages);
 	bytes = ballast_step_oom_bytes(&balloon->decider, ballast_now_ms(),
 				       ballast_guest_bytes(balloon),
-				       ballast_held_pages(balloon) << PAGE_SHIFT);
-	if (bytes) {
-		pages = ballast_resize_deflate_locked(balloon, bytes >> PAGE_SHIFT);
+				       ballast_held_pages(balloon) << PAGE_SHIFT,
+				       pages << PAGE_SHIFT);
+	if (bytes || pages) {
+		pages += ballast_resize_deflate_locked(balloon, bytes >> PAGE_SHIFT);
 		balloon->counters.oom_give_backs++;
 		balloon->last_reason = BALLAST_REASON_OOM;
 	}

@@ -14,9 +14,11 @@
 #include "policy/floor.h"
 #include "policy/self.h"
 
-/* At most so much in one step down: ranges are quick, page numbers are not. */
-#define DEFLATE_STEP_BYTES	(1024 * BALLAST_MIB)
-#define DEFLATE_TOLD_BYTES	(128 * BALLAST_MIB)
+/* At most so much in one step: ranges are quick, page numbers are not. */
+#define STEP_BYTES		(1024 * BALLAST_MIB)
+#define STEP_TOLD_BYTES		(128 * BALLAST_MIB)
+/* How much is taken before it is looked whether the guest is out of memory. */
+#define TAKE_BYTES		(16 * BALLAST_MIB)
 
 static u64 to_bytes(u64 pages)
 {
@@ -127,6 +129,49 @@ static void give_up_locked(struct ballast_balloon *balloon)
 	balloon->last_reason = BALLAST_REASON_DEVICE;
 }
 
+static u64 step_pages(const struct ballast_balloon *balloon, u64 pages)
+{
+	return min(pages, to_pages(balloon->use_reporting ? STEP_BYTES : STEP_TOLD_BYTES));
+}
+
+/*
+ * Free blocks, until the guest is out of memory: the OOM notifier counts what has been
+ * taken so far as free, for it is about to be.
+ */
+static void take_blocks(struct ballast_balloon *balloon, struct ballast_ranges *blocks,
+			u64 pages, int ooms)
+{
+	u64 before;
+
+	do {
+		before = blocks->pages;
+		WRITE_ONCE(balloon->taking_pages, before);
+		if (atomic_read(&balloon->ooms) != ooms)
+			break;
+		ballast_ranges_allocate(blocks, min(pages, before + to_pages(TAKE_BYTES)),
+					BALLAST_ORDER_MIN);
+	} while (blocks->pages > before && blocks->pages < pages);
+	WRITE_ONCE(balloon->taking_pages, blocks->pages);
+}
+
+/* What was taken goes to the host, or back if the guest has run out of memory meanwhile. */
+static int hand_over_locked(struct ballast_balloon *balloon, struct ballast_ranges *blocks,
+			    struct list_head *small, bool is_out)
+{
+	int err;
+
+	lockdep_assert_held(&balloon->lock);
+	if (is_out)
+		ballast_ranges_free(blocks);
+	err = ballast_ranges_hand_over(balloon, blocks);
+	if (err || is_out)
+		ballast_pages_free(small);
+	else
+		err = ballast_pages_hand_over(balloon, small);
+	WRITE_ONCE(balloon->taking_pages, 0);
+	return err;
+}
+
 /*
  * Blocks first; what they cannot give in pages, of which a step takes few: they
  * are what reclaim is made for, and the pace has to see how it went.
@@ -136,30 +181,34 @@ static void inflate(struct ballast_balloon *balloon, u64 pages)
 	const u64 pages_max = to_pages(BALLAST_PACE_RECLAIM_BYTES);
 	enum ballast_outcome outcome = BALLAST_OUTCOME_EASY;
 	struct ballast_ranges blocks;
+	int err, ooms = atomic_read(&balloon->ooms);
 	u64 reclaim_us = 0;
 	LIST_HEAD(small);
-	u64 left, want;
-	int err;
+	u64 left, want, done;
+	bool is_out;
 
 	ballast_ranges_init(&blocks);
 	ballast_hint_take(balloon, &blocks, pages);
-	left = pages - ballast_ranges_allocate(&blocks, pages, BALLAST_ORDER_MIN);
-	want = min(left, pages_max);
-	if (ballast_pages_allocate(&small, want, &reclaim_us) < want)
+	take_blocks(balloon, &blocks, pages, ooms);
+	left = pages - blocks.pages;
+	want = atomic_read(&balloon->ooms) == ooms ? min(left, pages_max) : 0;
+	done = ballast_pages_allocate(&small, want, &reclaim_us);
+	WRITE_ONCE(balloon->taking_pages, blocks.pages + done);
+	if (done < want)
 		outcome = BALLAST_OUTCOME_SHORT;
 	else if (reclaim_us || left > want)
 		outcome = BALLAST_OUTCOME_RECLAIM;
 	balloon->gauge.own_us += reclaim_us;
 
 	mutex_lock(&balloon->lock);
-	err = ballast_ranges_hand_over(balloon, &blocks);
-	if (err)
-		ballast_pages_free(&small);
-	else
-		err = ballast_pages_hand_over(balloon, &small);
+	is_out = atomic_read(&balloon->ooms) != ooms;
+	err = hand_over_locked(balloon, &blocks, &small, is_out);
+	if (err || is_out)
+		outcome = BALLAST_OUTCOME_SHORT;
 	if (err) {
 		give_up_locked(balloon);
-		outcome = BALLAST_OUTCOME_SHORT;
+	} else if (is_out) {
+		balloon->counters.short_steps++;	/* the reason is the notifier's */
 	} else if (outcome == BALLAST_OUTCOME_SHORT) {
 		balloon->counters.short_steps++;
 		balloon->last_reason = BALLAST_REASON_SHORT;
@@ -195,11 +244,10 @@ u64 ballast_resize_deflate_locked(struct ballast_balloon *balloon, u64 pages)
 /* Returns how many pages. */
 static u64 deflate(struct ballast_balloon *balloon, u64 pages)
 {
-	const u64 most = balloon->use_reporting ? DEFLATE_STEP_BYTES : DEFLATE_TOLD_BYTES;
 	u64 done;
 
 	mutex_lock(&balloon->lock);
-	done = ballast_resize_deflate_locked(balloon, min(pages, to_pages(most)));
+	done = ballast_resize_deflate_locked(balloon, step_pages(balloon, pages));
 	mutex_unlock(&balloon->lock);
 	return done;
 }
@@ -237,7 +285,7 @@ void ballast_resize_work(struct work_struct *work)
 	mutex_unlock(&balloon->lock);
 
 	if (step.move == BALLAST_MOVE_INFLATE)
-		inflate(balloon, to_pages(step.bytes));
+		inflate(balloon, step_pages(balloon, to_pages(step.bytes)));
 	else if (step.move == BALLAST_MOVE_DEFLATE)
 		in_use = !deflate(balloon, to_pages(step.bytes));	/* by compaction */
 	ballast_device_show_actual(balloon);

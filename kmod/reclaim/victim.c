@@ -98,10 +98,10 @@ static bool may_take(struct ballast_reclaim *reclaim, struct ballast_slot *slot,
 
 /*
  * Mark the victims of a block: from some slot on, in steps of some odd number, so
- * that each slot comes once.  Returns how many.
+ * that each slot comes once, @looks of them.  Returns how many.
  */
 static unsigned int choose(struct ballast_reclaim *reclaim, struct ballast_block *block,
-			   struct ballast_round *round)
+			   struct ballast_round *round, unsigned int looks)
 {
 	u32 at = below(reclaim, BALLAST_BLOCK_SLOTS);
 	u32 step = below(reclaim, BALLAST_BLOCK_SLOTS) | 1;
@@ -109,7 +109,7 @@ static unsigned int choose(struct ballast_reclaim *reclaim, struct ballast_block
 	struct ballast_slot slot;
 
 	bitmap_zero(round->victims, BALLAST_BLOCK_SLOTS);
-	for (i = 0; i < BALLAST_BLOCK_SLOTS && count < ROUND_PAGES; i++) {
+	for (i = 0; i < looks && count < ROUND_PAGES; i++) {
 		at = (at + step) & (BALLAST_BLOCK_SLOTS - 1);
 		ballast_slot_init(&slot, block, (block->index << BALLAST_BLOCK_SHIFT) + at);
 		if (!may_take(reclaim, &slot, round))
@@ -122,7 +122,10 @@ static unsigned int choose(struct ballast_reclaim *reclaim, struct ballast_block
 
 /*
  * A block of the file with victims in it, from one drawn by lot on; NULL if there is
- * none within BLOCKS_MAX.  Under map->scan_lock, in an SRCU section.
+ * none within BLOCKS_MAX.  Pages are drawn, not blocks: of the first one no more slots are
+ * looked at than a block full of pages would take, else the few pages of a sparse block
+ * were passed far more often than others, and spared to no end.
+ * Under map->scan_lock, in an SRCU section.
  */
 static struct ballast_block *find_victims(struct ballast_reclaim *reclaim,
 					  struct ballast_map *map,
@@ -134,13 +137,13 @@ static struct ballast_block *find_victims(struct ballast_reclaim *reclaim,
 	unsigned int looks;
 
 	block = xa_find(&map->blocks, &index, ULONG_MAX, XA_PRESENT);
-	if (block && choose(reclaim, block, round))
+	if (block && choose(reclaim, block, round, 2 * ROUND_PAGES))
 		return block;
 	/* a file may have little of what its size says: then each block has its turn */
 	for (looks = 1; looks < BLOCKS_MAX; looks++) {
 		block = xa_find(&map->blocks, &map->reclaim_next, ULONG_MAX, XA_PRESENT);
 		map->reclaim_next = block ? map->reclaim_next + 1 : 0;
-		if (block && choose(reclaim, block, round))
+		if (block && choose(reclaim, block, round, BALLAST_BLOCK_SLOTS))
 			return block;
 	}
 	return NULL;

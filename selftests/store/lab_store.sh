@@ -487,6 +487,9 @@ ceiling_is_no_end()
 	empty_pool p
 	umount "$work/p"
 	pool_mount p 16m vm compress=lz4
+	# by reclaim, and next to nothing by the scanner
+	sharing rate_pages_per_s 1
+	sharing run 1
 	echo 200 >"$root/pools/p/compressed_max_bp"
 	mapper_start a "$work/p/a" 8192
 	mapper a pwrite 0 "100%100*3000" "$soft+5000"

@@ -577,11 +577,16 @@ static void out_of_memory(void **state)
 
 	(void)state;
 	ballast_decider_init(&d);
-	assert_int_equal(ballast_step_oom_bytes(&d, 1, GIB, 0), 0);
+	assert_int_equal(ballast_step_oom_bytes(&d, 1, GIB, 0, 0), 0);
 	assert_int_equal(d.hold.length_ms, 0);
-	assert_int_equal(ballast_step_oom_bytes(&d, 1, 256 * BALLAST_MIB, GIB), 64 * BALLAST_MIB);
-	assert_int_equal(ballast_step_oom_bytes(&d, 1, 8 * GIB, 4 * GIB), GIB);
-	assert_int_equal(ballast_step_oom_bytes(&d, 1, 8 * GIB, 3 * PAGE), 3 * PAGE);
+	assert_int_equal(ballast_step_oom_bytes(&d, 1, 256 * BALLAST_MIB, GIB, 0),
+			 64 * BALLAST_MIB);
+	assert_int_equal(ballast_step_oom_bytes(&d, 1, 8 * GIB, 4 * GIB, 0), GIB);
+	assert_int_equal(ballast_step_oom_bytes(&d, 1, 8 * GIB, 3 * PAGE, 0), 3 * PAGE);
+	assert_int_equal(ballast_hold_left_ms(&d.hold, 1), BALLAST_HOLD_FIRST_MS);
+	/* nothing is held yet, and what a step has taken goes back by itself */
+	ballast_decider_init(&d);
+	assert_int_equal(ballast_step_oom_bytes(&d, 1, 8 * GIB, 0, PAGE), 0);
 	assert_int_equal(ballast_hold_left_ms(&d.hold, 1), BALLAST_HOLD_FIRST_MS);
 }
 

@@ -152,13 +152,14 @@ void ballast_step_done(struct ballast_decider *decider, u64 now_ms, enum ballast
  * @now_ms: the time
  * @guest_bytes: the guest's size, the balloon included
  * @held_bytes: what is in the balloon
+ * @taking_bytes: what a step under way has taken, and gives up by itself
  *
- * Return: what to give back.
+ * Return: what to give back of what is held.
  */
 u64 ballast_step_oom_bytes(struct ballast_decider *decider, u64 now_ms, u64 guest_bytes,
-			   u64 held_bytes)
+			   u64 held_bytes, u64 taking_bytes)
 {
-	if (!held_bytes)
+	if (!held_bytes && !taking_bytes)
 		return 0;
 	ballast_hold_begin(&decider->hold, now_ms);
 	ballast_pace_init(&decider->pace);

@@ -93,6 +93,6 @@ struct ballast_step ballast_step_decide(struct ballast_decider *decider,
 void ballast_step_done(struct ballast_decider *decider, u64 now_ms,
 		       enum ballast_outcome outcome);
 u64 ballast_step_oom_bytes(struct ballast_decider *decider, u64 now_ms, u64 guest_bytes,
-			   u64 held_bytes);
+			   u64 held_bytes, u64 taking_bytes);
 
 #endif /* BALLAST_BALLOON_STEP_H */
