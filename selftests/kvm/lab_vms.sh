@@ -105,8 +105,10 @@ every_backing()
 	expect "pool of file" "$(get file pool)" web
 	expect "resident of file" "$(get file resident_bytes)" $((32 * mib))
 	expect "pool of shm" "$(get shm pool)" host
-	vm_kill file
-	wait_until 5 vm_gone file
+	for name in anon thp shm file; do
+		vm_kill "$name"
+		wait_until 5 vm_gone "$name"
+	done
 	umount "$work/pool"
 
 	pages=$(cat /proc/sys/vm/nr_hugepages)
@@ -117,7 +119,43 @@ every_backing()
 	expect "unreclaimable of huge" "$(get huge unreclaimable_bytes)" $((32 * mib))
 	expect "reason of huge" "$(get huge reason)" at-max
 	vm_kill huge
+	wait_until 5 vm_gone huge
 	echo "$pages" >/proc/sys/vm/nr_hugepages
+}
+
+# What KSM has merged of anonymous memory is told, as long as it has.
+what_ksm_shares()
+{
+	trap ksm_ended EXIT
+	local ksm=/sys/kernel/mm/ksm
+	[ -e "$ksm/run" ] || skip "no KSM"
+	vm_start a --memory 16 --backing ksm
+	vm_start b --memory 16 --backing ksm
+	wait_until 5 vm_shown a
+	expect "shared before" "$(get a shared_bytes)" 0
+	echo 10000 >"$ksm/pages_to_scan"
+	echo 0 >"$ksm/sleep_millisecs"
+	echo 1 >"$ksm/run"
+	wait_until 60 shares_at_least a $((8 * mib))
+	echo 2 >"$ksm/run"
+	wait_until 10 shares_nothing a
+}
+
+ksm_ended()
+{
+	local status=$?
+	[ ! -e /sys/kernel/mm/ksm/run ] || echo 2 >/sys/kernel/mm/ksm/run
+	test_end "$status"
+}
+
+shares_at_least()
+{
+	[ "$(get "$1" shared_bytes)" -ge "$2" ]
+}
+
+shares_nothing()
+{
+	[ "$(get "$1" shared_bytes)" = 0 ]
 }
 
 many_in_one_process()
@@ -484,7 +522,7 @@ files_are_those_of_the_document()
 kvm_start
 ktap_suite "VM registry"
 for test in appears_within_a_second goes_with_its_process goes_with_its_last_reference \
-	was_there_before_the_module every_backing many_in_one_process thousand_cycles \
+	was_there_before_the_module every_backing what_ksm_shares many_in_one_process thousand_cycles \
 	processes_come_and_go destroyed_while_sampled memslots_come_and_go stopped_vm_has_no_time \
 	unload_while_vms_run vendor_module_outlives_its_vms off_means_off bad_input_changes_nothing \
 	mins_beyond_the_pool_are_refused files_are_those_of_the_document; do

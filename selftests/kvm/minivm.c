@@ -410,11 +410,13 @@ static void load_settle(struct vm *vm)
 static void touch(struct vm *vm, double percent, bool scatter)
 {
 	uint32_t pages = memory_bytes / PAGE, first = 2 * HUGE / PAGE;
+	/* what is only read may be the guest's own, too */
+	uint32_t most = scatter && !loads ? pages : pages - first - vm->balloon;
 	uint32_t *list = (uint32_t *)(vm->memory + LIST);
 	uint64_t count = pages * percent / 100;
 
-	if (count > pages - first - vm->balloon)
-		count = pages - first - vm->balloon;
+	if (count > most)
+		count = most;
 	*(volatile uint64_t *)word(vm, PARAMETERS) = 0;
 	atomic_thread_fence(memory_order_seq_cst);
 	if (loads)

@@ -7,7 +7,8 @@
  * its price (unreclaimable_bytes).  --targets keeps what the module made of it, in
  * the form in which ballast-sim prints it.
  *
- * One thing is not in sysfs: which pages of a VM on ballastfs are holes because
+ * Whether the pool has a swap file, and so no VM holds what its balloon cannot give, is
+ * not in a trace.  One thing is not in sysfs: which pages of a VM on ballastfs are holes because
  * they were all zero.  The module counts them as had where a balloon does not
  * move; of such a VM, and only there, a replay may hold less than the module did.
  */
