@@ -234,8 +234,10 @@ static vm_fault_t fault_once(struct fault *f)
 		if (beyond_end(f))
 			return VM_FAULT_SIGBUS;
 		block = ballast_map_add_block(f->map, pgoff >> BALLAST_BLOCK_SHIFT);
-		if (IS_ERR(block))
+		if (IS_ERR(block)) {
+			ballast_pool_count(f->map->pool, BALLAST_EVENT_HOST_SHORT);
 			return NEED_HOST;
+		}
 	}
 	ballast_slot_init(&slot, block, pgoff);
 	word = ballast_slot_peek(&slot);

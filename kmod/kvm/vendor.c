@@ -55,7 +55,8 @@ bool ballast_vendor_is_wanted(void)
 /* ballast_vendor_ask_again() - who sees a VM is to tell the engine: it has not opened it */
 void ballast_vendor_ask_again(void)
 {
-	atomic_cmpxchg(&state, VENDOR_WANTED, VENDOR_FREE);
+	if (!device)
+		atomic_cmpxchg(&state, VENDOR_WANTED, VENDOR_FREE);
 }
 
 /* False, and not tried anew for a while, if it cannot be opened. */

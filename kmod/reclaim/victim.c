@@ -157,7 +157,7 @@ static bool store_slot(struct ballast_slot *slot, bool over)
 	if (!ballast_slot_trylock(slot))
 		return false;
 	if (ballast_word_state(ballast_slot_peek(slot)) == BALLAST_PRIVATE &&
-	    ballast_slot_isolate(slot)) {
+	    (!over || ballast_store_takes_no_room(slot)) && ballast_slot_isolate(slot)) {
 		stored = !ballast_store_put(slot, over);
 		if (!stored)
 			ballast_slot_putback(slot);
@@ -229,6 +229,8 @@ static unsigned long work_on(struct ballast_reclaim *reclaim, struct ballast_map
 	}
 	if (!over || !moved)
 		taken = take_from_block(reclaim, map, round, over);
+	if (over)
+		round->spared = 0;	/* most of these cannot be taken next time either */
 	/* frames on their way to the swap file are in memory until they are there */
 	moved += ballast_store_write(map, taken || moved ? 0 : ROUND_PAGES);
 	return taken ?: moved;

@@ -199,6 +199,20 @@ static int fill_entry(struct ballast_store *store, struct ballast_stored *entry,
 	return err;
 }
 
+/**
+ * ballast_store_takes_no_room() - may ballast_store_put() have it with nothing to spare?
+ * @slot: locked, private; its page may change meanwhile: a guess
+ */
+bool ballast_store_takes_no_room(struct ballast_slot *slot)
+{
+	void *content = kmap_local_page(ballast_word_frame(ballast_slot_peek(slot)));
+	unsigned long fill;
+	bool same = ballast_page_same_filled(content, &fill);
+
+	kunmap_local(content);
+	return same;
+}
+
 static bool swap_is_full(struct ballast_store *store)
 {
 	return store->swap &&

@@ -162,6 +162,7 @@ int ballast_store_add_pool(struct ballast_pool *pool, int codec,
 			   struct ballast_swap *swap);
 void ballast_store_remove_pool(struct ballast_pool *pool);
 
+bool ballast_store_takes_no_room(struct ballast_slot *slot);
 int ballast_store_put(struct ballast_slot *slot, bool nothing);
 int ballast_store_copy(struct ballast_slot *slot, struct page *to);
 void ballast_store_settle(struct ballast_store *store);
