@@ -144,8 +144,8 @@ struct ballast_hinter {
  * @report_count: of them.  Protected by @lock
  * @report_max: how many fit into the queue; set by probe and restore
  * @ooms: how often the guest was out of memory; a step that sees it change gives up
- * @taking_pages: what the step under way has taken and not handed over; written by the work,
- *	without @lock while it takes
+ * @taking_pages: what the step under way has taken and not handed over, and one more; written
+ *	by the work, without @lock while it takes
  * @decider: Protected by @lock
  * @counters: Protected by @lock
  * @last_reason: of the last step that did or refused something.  Protected by @lock

@@ -134,10 +134,18 @@ static u64 step_pages(const struct ballast_balloon *balloon, u64 pages)
 	return min(pages, to_pages(balloon->use_reporting ? STEP_BYTES : STEP_TOLD_BYTES));
 }
 
-/*
- * Free blocks, until the guest is out of memory: the OOM notifier counts what has been
- * taken so far as free, for it is about to be.
- */
+static bool is_out_of_memory(struct ballast_balloon *balloon, int ooms)
+{
+	return atomic_read(&balloon->ooms) != ooms;
+}
+
+/* What the OOM notifier counts as free, for it is about to be; one is on its way, perhaps. */
+static void say_taken(struct ballast_balloon *balloon, u64 pages)
+{
+	WRITE_ONCE(balloon->taking_pages, pages + 1);
+}
+
+/* Free blocks, until the guest is out of memory. */
 static void take_blocks(struct ballast_balloon *balloon, struct ballast_ranges *blocks,
 			u64 pages, int ooms)
 {
@@ -145,13 +153,31 @@ static void take_blocks(struct ballast_balloon *balloon, struct ballast_ranges *
 
 	do {
 		before = blocks->pages;
-		WRITE_ONCE(balloon->taking_pages, before);
-		if (atomic_read(&balloon->ooms) != ooms)
+		say_taken(balloon, before);
+		if (is_out_of_memory(balloon, ooms))
 			break;
 		ballast_ranges_allocate(blocks, min(pages, before + to_pages(TAKE_BYTES)),
 					BALLAST_ORDER_MIN);
 	} while (blocks->pages > before && blocks->pages < pages);
-	WRITE_ONCE(balloon->taking_pages, blocks->pages);
+	say_taken(balloon, blocks->pages);
+}
+
+/* Single pages, the same.  Return: how many. */
+static u64 take_pages(struct ballast_balloon *balloon, struct list_head *small, u64 pages,
+		      u64 *reclaim_us, int ooms)
+{
+	const u64 blocks = balloon->taking_pages;
+	u64 done = 0, want, got;
+
+	do {
+		if (is_out_of_memory(balloon, ooms))
+			break;
+		want = min(pages - done, to_pages(BALLAST_MIB));
+		got = ballast_pages_allocate(small, want, reclaim_us);
+		done += got;
+		WRITE_ONCE(balloon->taking_pages, blocks + done);
+	} while (got == want && done < pages);
+	return done;
 }
 
 /* What was taken goes to the host, or back if the guest has run out of memory meanwhile. */
@@ -176,24 +202,22 @@ static int hand_over_locked(struct ballast_balloon *balloon, struct ballast_rang
  * Blocks first; what they cannot give in pages, of which a step takes few: they
  * are what reclaim is made for, and the pace has to see how it went.
  */
-static void inflate(struct ballast_balloon *balloon, u64 pages)
+static void inflate(struct ballast_balloon *balloon, u64 pages, int ooms)
 {
 	const u64 pages_max = to_pages(BALLAST_PACE_RECLAIM_BYTES);
 	enum ballast_outcome outcome = BALLAST_OUTCOME_EASY;
 	struct ballast_ranges blocks;
-	int err, ooms = atomic_read(&balloon->ooms);
-	u64 reclaim_us = 0;
+	u64 left, want, done, reclaim_us = 0;
 	LIST_HEAD(small);
-	u64 left, want, done;
 	bool is_out;
+	int err;
 
 	ballast_ranges_init(&blocks);
 	ballast_hint_take(balloon, &blocks, pages);
 	take_blocks(balloon, &blocks, pages, ooms);
 	left = pages - blocks.pages;
-	want = atomic_read(&balloon->ooms) == ooms ? min(left, pages_max) : 0;
-	done = ballast_pages_allocate(&small, want, &reclaim_us);
-	WRITE_ONCE(balloon->taking_pages, blocks.pages + done);
+	want = min(left, pages_max);
+	done = take_pages(balloon, &small, want, &reclaim_us, ooms);
 	if (done < want)
 		outcome = BALLAST_OUTCOME_SHORT;
 	else if (reclaim_us || left > want)
@@ -201,7 +225,7 @@ static void inflate(struct ballast_balloon *balloon, u64 pages)
 	balloon->gauge.own_us += reclaim_us;
 
 	mutex_lock(&balloon->lock);
-	is_out = atomic_read(&balloon->ooms) != ooms;
+	is_out = is_out_of_memory(balloon, ooms);
 	err = hand_over_locked(balloon, &blocks, &small, is_out);
 	if (err || is_out)
 		outcome = BALLAST_OUTCOME_SHORT;
@@ -273,6 +297,7 @@ void ballast_resize_work(struct work_struct *work)
 {
 	struct ballast_balloon *balloon = container_of(to_delayed_work(work),
 						       struct ballast_balloon, resize_work);
+	const int ooms = atomic_read(&balloon->ooms);	/* before it is decided */
 	struct ballast_view view;
 	struct ballast_step step;
 	bool in_use = false;
@@ -285,7 +310,7 @@ void ballast_resize_work(struct work_struct *work)
 	mutex_unlock(&balloon->lock);
 
 	if (step.move == BALLAST_MOVE_INFLATE)
-		inflate(balloon, step_pages(balloon, to_pages(step.bytes)));
+		inflate(balloon, step_pages(balloon, to_pages(step.bytes)), ooms);
 	else if (step.move == BALLAST_MOVE_DEFLATE)
 		in_use = !deflate(balloon, to_pages(step.bytes));	/* by compaction */
 	ballast_device_show_actual(balloon);
