@@ -222,9 +222,10 @@ test_migration_is_told()
 	scene
 	printf '[daemon]\nlibvirt = none\nstats_period_s = 60\n' >"$work/conf"
 	qemu_start web
+	qemu_say web "stats total=$((128 * mib)) available=$((100 * mib)) swap-in=0 major-faults=0"
 	vm_add "$qemu_pid"
 	daemon_start --config "$work/conf"
-	until_true asked web "migrate-set-capabilities"
+	until_true asked web "migrate-set-capabilities "
 	until_true is "$qemu_pid" balloon_state ok
 	qemu_say web "migrate active"
 	until_true is "$qemu_pid" balloon_state frozen
