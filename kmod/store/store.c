@@ -205,10 +205,15 @@ static int fill_entry(struct ballast_store *store, struct ballast_stored *entry,
  */
 bool ballast_store_takes_no_room(struct ballast_slot *slot)
 {
-	void *content = kmap_local_page(ballast_word_frame(ballast_slot_peek(slot)));
+	struct page *frame = ballast_word_frame(ballast_slot_peek(slot));
 	unsigned long fill;
-	bool same = ballast_page_same_filled(content, &fill);
+	void *content;
+	bool same;
 
+	if (ballast_frame_is_poisoned(frame))
+		return false;
+	content = kmap_local_page(frame);
+	same = ballast_page_same_filled(content, &fill);
 	kunmap_local(content);
 	return same;
 }
