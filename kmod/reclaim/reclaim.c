@@ -278,9 +278,17 @@ void ballast_reclaim_forget_thresholds(struct ballast_pool *pool)
 	ballast_reclaim_set_thresholds(pool, limit / 25, limit / 50, limit / 100);
 }
 
+/* How much more there is than a full pool has: who brings pages back keeps its reserve in use. */
+static long pages_over(struct ballast_pool *pool)
+{
+	return -pages_left(pool) - (long)BALLAST_POOL_RESERVE;
+}
+
 /**
- * ballast_reclaim_to_limit() - wait until a pool is no larger than its limit
+ * ballast_reclaim_to_limit() - wait until a pool is no larger than its limit, and its reserve
  * @pool: its limit has become smaller than what is used
+ *
+ * Above that nothing is charged, so that what is used only falls.
  *
  * Context: process; sleeps.
  * Return: 0; -EBUSY if what is above cannot be taken; -EINTR.
@@ -295,16 +303,16 @@ int ballast_reclaim_to_limit(struct ballast_pool *pool)
 		return -EBUSY;
 	seen = READ_ONCE(reclaim->stuck_times);
 	/* as long as it gets on; what it finds may all be in use for a moment */
-	while ((over = -pages_left(pool)) > 0 && left > 0) {
+	while ((over = pages_over(pool)) > 0 && left > 0) {
 		last = READ_ONCE(reclaim->stuck_times);
 		if (last - seen >= TO_LIMIT_STUCK)
 			break;
 		kick(pool);
 		left = wait_event_interruptible_timeout(reclaim->progress,
-							-pages_left(pool) < over ||
+							pages_over(pool) < over ||
 							READ_ONCE(reclaim->stuck_times) != last,
 							TO_LIMIT_WAIT);
-		if (-pages_left(pool) < over)
+		if (pages_over(pool) < over)
 			seen = READ_ONCE(reclaim->stuck_times);
 	}
 	if (over <= 0)

@@ -113,7 +113,7 @@ report()
 				"compressed $(get "$name" compressed_bytes) swapped $(get "$name" swapped_bytes)" \
 				"active $(get "$name" active_bp) $(get "$name" reason)"
 	done
-	grep . "$root"/pools/p/* 2>/dev/null
+	grep . "$root"/pools/p/* 2>/dev/null || :
 }
 
 say()
