@@ -191,11 +191,13 @@ static int begin(struct ballast_balloon *balloon)
 	return 0;
 }
 
-/* The reverse of begin(). */
+/* The reverse of begin(), once: a device that was not restored has no queues any more. */
 static void end(struct ballast_balloon *balloon)
 {
 	struct virtio_device *vdev = balloon->vdev;
 
+	if (!balloon->begun)
+		return;
 	stop(balloon);
 	balloon->begun = false;
 	stop_reports(balloon);

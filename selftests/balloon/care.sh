@@ -81,6 +81,7 @@ says_that_it_refuses()
 # Of 217 MiB about 30 are committed; what is beyond that and 100 more goes by itself.
 test_guest_keeps_itself_lean()
 {
+	local own calls
 	move ranges $memory
 	set_parameter ranges self_reserve_mib 100
 	set_parameter ranges self_period_ms 100
@@ -91,6 +92,16 @@ test_guest_keeps_itself_lean()
 	move ranges 150
 	target ranges $((memory * mib))
 	guests_wait_until 60 settles_at_own_target ranges
+	# who commits to memory has it, and nobody is out of memory for it
+	own=0
+	guests_wait_until 30 own_target_rests
+	calls=$(value ranges oom_give_backs)
+	guest_command ranges hog 60
+	guests_wait_until 60 settles_at_own_target ranges $((own - 50 * mib))
+	guest_command ranges drop
+	[ "$(value ranges oom_give_backs)" = $calls ]
+	# and no more when it is done
+	guests_wait_until 60 holds ranges 50
 	set_parameter ranges self_balloon N
 	arrives ranges $memory
 	guest_verify ranges
@@ -101,11 +112,25 @@ holds()
 	[ "$(value "$1" actual_bytes)" -ge $(($2 * mib)) ]
 }
 
+# sets the test's own
+own_target_rests()
+{
+	local last=$own
+	own=$(value ranges self_target_bytes)
+	[ "$own" = "$last" ]
+}
+
+# settles_at_own_target GUEST [BYTES]: which is no more than that, or 50 MiB and more
 settles_at_own_target()
 {
 	local own
 	own=$(value "$1" self_target_bytes)
-	[ "$own" -ge $((50 * mib)) ] && [ "$(value "$1" actual_bytes)" = $((own / 4096 * 4096)) ]
+	if [ $# = 2 ]; then
+		[ "$own" -le "$2" ] || return 1
+	else
+		[ "$own" -ge $((50 * mib)) ] || return 1
+	fi
+	[ "$(value "$1" actual_bytes)" = $((own / 4096 * 4096)) ]
 }
 
 # With the balloon about 30 MiB (6.1) or 40 are available; the hog wants 100, and gets them
@@ -152,6 +177,45 @@ test_hog_lives_by_the_last_call()
 	# an eighth of the guest is less than 64 MiB, two calls' are more than all
 	least=$((calls > 1 ? 124 : 64))
 	[ $deflated -ge $least ]
+}
+
+# A driver that has just taken the device begins to inflate by 126 MiB at the moment at which a
+# hog wants 100: there are not so many, and no floor worth the name.  It happens in the midst of a
+# step, which gives up.
+test_hog_lives_while_the_balloon_inflates()
+{
+	local round calls short status=0
+	limits ranges 0 0 0
+	set_parameter ranges floor_mib 1
+	short=$(value ranges short_steps)
+	calls=$(value ranges oom_give_backs)
+	for round in {1..8}; do
+		move ranges $memory
+		# forgets the hold-off of the round before
+		guest_command ranges write $driver/unbind virtio0
+		guest_command ranges write $driver/bind virtio0
+		short=$(value ranges short_steps)
+		calls=$(value ranges oom_give_backs)
+		guest_command ranges hog 100 >$scratch/hog &
+		target ranges $((130 * mib))
+		wait $! || status=$?
+		cat $scratch/hog
+		[ $status = 0 ]
+		guest_command ranges drop
+		short=$(($(value ranges short_steps) - short))
+		calls=$(($(value ranges oom_give_backs) - calls))
+		echo "round $round: calls $calls, steps that got less $short," \
+			"last $(value ranges last_reason), hold-off $(value ranges hold_off_ms) ms"
+		[ $short = 0 ] || [ $calls = 0 ] || break
+	done
+	[ $calls -ge 1 ]
+	[ $short -ge 1 ]
+	if grep -a 'Out of memory' "$(guest_log ranges)"; then
+		return 1
+	fi
+	set_parameter ranges floor_mib 24
+	arrives ranges 130 120
+	guest_verify ranges
 }
 
 # Neither under pressure, the least of which counts here, nor before the kill.
@@ -244,6 +308,7 @@ part_care()
 	ktap_run "a guest keeps itself lean" test_guest_keeps_itself_lean
 	ktap_run "a hog lives" test_hog_lives
 	ktap_run "a hog lives by the last call" test_hog_lives_by_the_last_call
+	ktap_run "a hog lives while the balloon inflates" test_hog_lives_while_the_balloon_inflates
 	ktap_run "a hog dies, and nothing is given back" test_nothing_is_given_back
 	guest_stop ranges
 	ktap_run "the default floor" test_default_floor

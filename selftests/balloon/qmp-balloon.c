@@ -9,6 +9,7 @@
  *      set BYTES, and NEXT when the guest is on its way there; prints what it had then
  *   qmp-balloon SOCKET move BYTES SECONDS    set, and wait until the guest has exactly that
  *   qmp-balloon SOCKET wait BYTES SECONDS    the same, without setting
+ *   qmp-balloon SOCKET watch SECONDS         print each size that the guest has meanwhile
  *   qmp-balloon SOCKET time BYTES SECONDS PID
  *      move, and print "MICROSECONDS CPU_NS GUEST_TICKS TICKS": what passed, the CPU
  *      time of all threads of PID, and of that in clock ticks: in the guest, in all
@@ -28,6 +29,7 @@
 /* A question costs an emulated host a millisecond: a thirtieth of the time is asked for. */
 #define POLL_US 2000
 #define POLL_SHARE 32
+#define WATCH_US 20000
 #define TICKS_FIELD 14	/* utime in /proc/PID/stat, counted from 1 */
 #define GUEST_FIELD 43
 
@@ -167,6 +169,23 @@ static int turn(unsigned long long limit_s, unsigned long long bytes, unsigned l
 	return 1;
 }
 
+/* Until it is told to end, if that comes first. */
+static int watch(unsigned long long limit_s)
+{
+	const unsigned long long end = now_us() + limit_s * 1000000;
+	unsigned long long actual, last = 0;
+
+	while (now_us() < end) {
+		actual = actual_bytes();
+		if (actual != last)
+			printf("%llu\n", actual);
+		fflush(stdout);
+		last = actual;
+		usleep(WATCH_US);
+	}
+	return 0;
+}
+
 /* The number after @skip spaces. */
 static unsigned long long field(const char *text, int skip)
 {
@@ -264,6 +283,8 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(verb, "wait") && argc == 5)
 		return wait_for(bytes, strtoull(argv[4], NULL, 0));
+	if (!strcmp(verb, "watch") && argc == 4)
+		return watch(bytes);
 	if (!strcmp(verb, "time") && argc == 6)
 		return time_move(bytes, strtoull(argv[4], NULL, 0), argv[5]);
 	fprintf(stderr, "qmp-balloon: %s?\n", verb);

@@ -103,6 +103,54 @@ test_veto_by_psi_full()
 	veto_by psi_full 0 100 0
 }
 
+# While the pressure lasts the guest is given 2 MiB, then twice as much each time, and 2 again after a
+# look without.  Each hold-off is announced: 2 s, and twice as long when inflation brought it on.
+test_give_back_doubles()
+{
+	local watch
+	guest_command veto write /proc/sys/kernel/printk 7
+	limits veto 100 0 0
+	for _ in {1..6}; do
+		move veto 134
+		# QEMU listens to one at a time
+		"$built/qmp-balloon" "$guests_dir/veto/qmp" watch 3000 >>$scratch/sizes &
+		watch=$!
+		GUEST_COMMAND_SECONDS=400 guest_command veto hog 110
+		GUEST_COMMAND_SECONDS=400 guest_command veto drop
+		kill $watch
+		wait $watch || :
+		arrives veto 134 300
+		! hold_offs | grep -q longer || break
+	done
+	awk -v least=$((2 * mib)) -v all=$(((memory + beside) * mib)) '
+		NR > 1 && $1 > last {
+			step = $1 - last
+			ok = step == least || step == 2 * before || $1 == all
+			doubled += step == 2 * before
+			print "+" step / 1048576 " MiB" (ok ? "" : ": after " before / 1048576)
+			bad += !ok
+			before = step
+		}
+		NR > 1 && $1 < last { before = 0 }
+		{ last = $1 }
+		END { exit bad || !doubled }' $scratch/sizes
+	hold_offs | tee $scratch/hold_offs
+	grep -q longer $scratch/hold_offs
+	! grep wrong $scratch/hold_offs || false
+	guest_command veto write /proc/sys/kernel/printk 4
+	[ "$(value veto oom_give_backs)" = 0 ]
+	guest_verify veto
+	move veto $memory
+}
+
+# hold_offs: each that the driver has told of, in ms, and how it compares with the last
+hold_offs()
+{
+	tr -d '\r' <"$(guest_log veto)" | sed -n 's/.*inflation stops for \([0-9]*\) ms.*/\1/p' |
+		awk '{ print $1, ($1 == 2000 ? "first" : ($1 == 2 * last ? "longer" : \
+			($1 == last ? "same" : "wrong"))); last = $1 }'
+}
+
 # Without limits there is no veto: the guest swaps, and the balloon stays.
 test_no_veto_without_limits()
 {
@@ -123,6 +171,7 @@ part_veto()
 	ktap_run "veto by swap-in" test_veto_by_swap_in
 	ktap_run "veto by PSI some" test_veto_by_psi_some
 	ktap_run "veto by PSI full" test_veto_by_psi_full
+	ktap_run "give-backs and hold-offs double" test_give_back_doubles
 	ktap_run "no veto without limits" test_no_veto_without_limits
 	guest_stop veto
 }

@@ -149,18 +149,23 @@ static void do_fill(const char *number, const char *path, unsigned int mib)
 		close(fd);
 }
 
-/* Every page different, so that it must be there. */
+/*
+ * Every page different, so that it must be there.  In pieces, as programs ask: what is more than
+ * the guest has the kernel would refuse at once.  Each piece counts as committed (Committed_AS).
+ */
 static void __attribute__((noreturn)) be_hog(size_t bytes, int in, int out)
 {
 	volatile uint64_t *p;
 	size_t i;
 	char c;
 
-	/* programs ask in small pieces; a large one the kernel would refuse at once */
-	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		 -1, 0);
+	p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		_exit(2);
+	for (i = 0; i < bytes; i += MIB)
+		if (mmap((char *)p + i, MIB, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+			_exit(2);
 	for (i = 0; i < bytes / PAGE; i++)
 		p[i * (PAGE / 8)] = i * 0x9e3779b97f4a7c15ull;
 	if (write(out, "f", 1) != 1 || read(in, &c, 1) < 0)
