@@ -136,14 +136,42 @@ test_saved_and_restored()
 	say "saved with $(($(pool compressed_bytes) >> 20)) MiB compressed and" \
 		"$(($(pool swapped_bytes) >> 20)) MiB in swap"
 	[ "$(stat -c %s "$image")" -gt $((40 << 20)) ]
+	is_restored "$image"
+}
+
+# is_restored IMAGE: goes on from there, with all its memory right
+is_restored()
+{
 	guest_stop a
 	rm "$dir/a"
-	start_a --qemu-arg -incoming --qemu-arg "exec:cat $image"
+	start_a --qemu-arg -incoming --qemu-arg "exec:cat $1"
 	guests_wait_until 300 guest_goes_on a
 	if grep -a MISMATCH "$(guest_log a)"; then
 		return 1
 	fi
 	[ "$(pool pages_lost)" = 0 ]
+	rm "$1"
+}
+
+# The same of a guest that runs and writes meanwhile, pass after pass over what it has written:
+# what QEMU reads in the midst of it comes from the swap file, and other pages go there.
+test_saved_while_it_runs()
+{
+	local image=/tmp/a.live out in passes
+	out=$(pool pages_swapped_out)
+	in=$(pool pages_swapped_in)
+	# what is dirtied in so long it may send when the guest stands still
+	guest_hmp a migrate_set_parameter downtime-limit 3000 >/dev/null
+	guest_hmp a "migrate -d \"exec:cat > $image\"" >/dev/null
+	guests_wait_until 400 guest_is_saved a || { guest_hmp a info migrate; return 1; }
+	passes=$(guest_hmp a info migrate | sed -n 's/^dirty sync count: //p')
+	out=$(($(pool pages_swapped_out) - out))
+	in=$(($(pool pages_swapped_in) - in))
+	say "saved while it ran: $passes passes, $out pages swapped out, $in in"
+	[ "$passes" -ge 2 ]
+	[ "$out" -ge 256 ]
+	[ "$in" -ge 256 ]
+	is_restored "$image"
 }
 
 test_all_is_given_back()
@@ -174,5 +202,6 @@ ktap_run "less memory than it uses" test_less_memory_than_it_uses
 ktap_run "its other tasks go on while a page is read" test_others_go_on
 ktap_run "all is right" test_all_is_right
 ktap_run "it is saved, and restored" test_saved_and_restored
+ktap_run "it is saved while it runs" test_saved_while_it_runs
 ktap_run "all is given back" test_all_is_given_back
 ktap_end

@@ -109,6 +109,9 @@ no_tax_divides_by_shares()
 	set_ busy shares 2000
 	wait_until 10 is_twice busy idle
 	divided $((94 * mib))
+	knob policy/mode enforce
+	reason_becomes idle shares
+	reason_becomes busy shares
 }
 
 is_twice()
@@ -179,6 +182,8 @@ min_max_and_no_shares()
 	# 65 % of it at most are a balloon's
 	wait_until 10 is_below idle $((23 * mib))
 	[ "$(get idle target_bytes)" -ge $((22 * mib)) ]
+	knob policy/mode enforce
+	reason_becomes idle balloon-limit
 }
 
 target_is()
@@ -275,6 +280,65 @@ states_follow_free_memory()
 	expect_limit_state 103 hard "$used"
 	expect_limit_state 100.5 low "$used"
 	expect_limit_state 107 high "$used"
+}
+
+# ESXi's minFree of 100 GiB is 6 % of 4, 4 % of 8, 2 % of 16 and 1 % of 72, not 6 % of all;
+# and then it does not matter what the shares of the four states are.
+thresholds_slide()
+{
+	trap test_end EXIT
+	local gib=$((1024 * mib)) used
+	quick
+	mkdir -p "$work/pool"
+	mount -t ballastfs -o size=100g,name=web,sharing=off none "$work/pool"
+	vm_start a --memory 32 --backing "file:$work/pool/a"
+	vm_start b --memory 64
+	wait_until 5 vm_shown a
+	wait_until 5 vm_shown b
+	expect thresholds "$(knob policy/thresholds)" classic
+	wait_until 5 vms_are_left $((94 * gib))
+	knob policy/thresholds sliding
+	wait_until 5 vms_are_left $((100 * gib - (24 + 32 + 32 + 72) * gib / 100))
+	knob policy/thresholds classic
+	used=$(knob pools/host/used_bytes)
+	knob policy/high_bp 5000
+	knob policy/soft_bp 4000
+	expect_limit_state 130 soft "$used"
+	knob policy/thresholds sliding
+	wait_until 5 state_is high
+	knob policy/thresholds classic
+	wait_until 5 state_is soft
+	vm_kill a
+	wait_until 5 vm_gone a
+}
+
+# vms_are_left BYTES: of pool web; each band of minFree is whole pages
+vms_are_left()
+{
+	local off=$(($1 - $(knob pools/web/vms_available_bytes)))
+	[ "$off" -ge -16384 ] && [ "$off" -le 16384 ]
+}
+
+# What a user has who has only loaded the module.
+defaults_are_as_documented()
+{
+	local line file value
+	while read -r file value; do
+		line=$(echo "$kvm_defaults" | grep "/$file ") || { echo "no $file"; return 1; }
+		expect "$file" "${line##* }" "$value"
+	done <<-END
+		policy/mode observe
+		policy/thresholds classic
+		policy/high_bp 600
+		policy/soft_bp 400
+		policy/hard_bp 200
+		policy/low_bp 100
+		policy/tax_bp 7500
+		policy/balloon_max_bp 6500
+		sampling/method fault
+		sampling/pages_per_period 100
+		sampling/period_ms 30000
+	END
 }
 
 # limit_to PERCENT USED: of what is used
@@ -661,11 +725,12 @@ recorded_steps_replay()
 kvm_start
 "$here/../tools/build" || exit 1
 ktap_suite "targets"
-for test in no_tax_divides_by_shares tax_takes_from_the_idle min_max_and_no_shares \
-	enforce_moves_balloons states_follow_free_memory who_does_not_obey_is_left_alone \
-	shares_of_three mins_are_kept_in_the_worst_case comes_and_goes_enforced \
-	locked_memory_is_held pressure_is_a_floor comes_and_goes pool_on_ballastfs \
-	targets_are_told recorded_trace_replays recorded_steps_replay; do
+for test in defaults_are_as_documented no_tax_divides_by_shares tax_takes_from_the_idle \
+	min_max_and_no_shares enforce_moves_balloons states_follow_free_memory \
+	thresholds_slide who_does_not_obey_is_left_alone shares_of_three \
+	mins_are_kept_in_the_worst_case comes_and_goes_enforced locked_memory_is_held \
+	pressure_is_a_floor comes_and_goes pool_on_ballastfs targets_are_told \
+	recorded_trace_replays recorded_steps_replay; do
 	[ "$only" = "  " ] || [[ $only == *" $test "* ]] || continue
 	ktap_run "$test" "$test"
 done
