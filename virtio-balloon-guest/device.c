@@ -191,18 +191,17 @@ static int begin(struct ballast_balloon *balloon)
 	return 0;
 }
 
-/* The reverse of begin(), once: a device that was not restored has no queues any more. */
+/* The reverse of begin().  A device that was not restored is reset, but has no queues any more. */
 static void end(struct ballast_balloon *balloon)
 {
 	struct virtio_device *vdev = balloon->vdev;
 
-	if (!balloon->begun)
-		return;
 	stop(balloon);
-	balloon->begun = false;
 	stop_reports(balloon);
 	virtio_reset_device(vdev);
-	vdev->config->del_vqs(vdev);
+	if (balloon->begun)
+		vdev->config->del_vqs(vdev);
+	balloon->begun = false;
 }
 
 /*
