@@ -395,7 +395,10 @@ static int get_tree(struct fs_context *fc)
 	return get_tree_nodev(fc, fill_super);
 }
 
-/* More is used than is to be: have it taken.  Who needs memory waits meanwhile. */
+/*
+ * More is used than is to be: have it taken.  Who needs memory waits meanwhile; the reserve,
+ * too, lies within the new size until it is reached.
+ */
 static int shrink(struct ballast_pool *pool, unsigned long limit_pages)
 {
 	unsigned long old = pool->limit_pages;
@@ -403,11 +406,10 @@ static int shrink(struct ballast_pool *pool, unsigned long limit_pages)
 
 	if (!pool->reclaim)
 		return -EBUSY;
-	ballast_pool_force_limit(pool, limit_pages);
+	ballast_pool_force_limit(pool, limit_pages - min(limit_pages, BALLAST_POOL_RESERVE));
 	ballast_reclaim_forget_thresholds(pool);
-	err = ballast_reclaim_to_limit(pool);
-	if (err)
-		ballast_pool_force_limit(pool, old);
+	err = ballast_reclaim_to_limit(pool, limit_pages);
+	ballast_pool_force_limit(pool, err ? old : limit_pages);
 	ballast_reclaim_forget_thresholds(pool);
 	return err;
 }

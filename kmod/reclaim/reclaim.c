@@ -26,11 +26,15 @@
 #define STUCK_WAIT	msecs_to_jiffies(200)
 #define TO_LIMIT_WAIT	(30 * HZ)
 #define TO_LIMIT_STUCK	15U	/* times stuck without a page in between: three seconds */
-#define TO_LIMIT_TAKEN	(2 * BALLAST_POOL_RESERVE)
 
 static long pages_left(struct ballast_pool *pool)
 {
 	return (long)READ_ONCE(pool->limit_pages) - (long)ballast_pool_used_pages(pool);
+}
+
+static long pages_above(struct ballast_pool *pool, unsigned long pages)
+{
+	return (long)ballast_pool_used_pages(pool) - (long)pages;
 }
 
 static void kick(struct ballast_pool *pool)
@@ -280,23 +284,17 @@ void ballast_reclaim_forget_thresholds(struct ballast_pool *pool)
 }
 
 /**
- * ballast_reclaim_to_limit() - wait until a pool is no larger than its limit
+ * ballast_reclaim_to_limit() - wait until a pool has no more than so much
  * @pool: its limit has become smaller than what is used
- *
- * Pages that come back may have the pool's reserve above its limit, and take it as soon as
- * others have left: who looks from outside may never see the pool within its limit, though
- * reclaim gets on.  Where so many have left since the pool is within limit and reserve, that is
- * what the reserve is for.  A pool whose pages cannot leave is not to have its reserve full of
- * them: nothing could come back any more.
+ * @pages: its limit and its reserve, so that nothing is charged above: pages that come back
+ *	would keep the reserve in use, and who looks from outside might never see less
  *
  * Context: process; sleeps.
  * Return: 0; -EBUSY if what is above cannot be taken; -EINTR.
  */
-int ballast_reclaim_to_limit(struct ballast_pool *pool)
+int ballast_reclaim_to_limit(struct ballast_pool *pool, unsigned long pages)
 {
 	struct ballast_reclaim *reclaim = pool->reclaim;
-	unsigned long from = 0, taken;
-	bool within = false;	/* but for the reserve, since reclaim had taken @from */
 	unsigned int seen, last;
 	long left = 1, over;
 
@@ -304,23 +302,16 @@ int ballast_reclaim_to_limit(struct ballast_pool *pool)
 		return -EBUSY;
 	seen = READ_ONCE(reclaim->stuck_times);
 	/* as long as it gets on; what it finds may all be in use for a moment */
-	while ((over = -pages_left(pool)) > 0 && left > 0) {
+	while ((over = pages_above(pool, pages)) > 0 && left > 0) {
 		last = READ_ONCE(reclaim->stuck_times);
-		taken = READ_ONCE(reclaim->taken_pages);
 		if (last - seen >= TO_LIMIT_STUCK)
 			break;
-		if (within && taken - from >= TO_LIMIT_TAKEN)
-			return 0;
-		if (!within)
-			from = taken;
-		within = over <= (long)BALLAST_POOL_RESERVE;
 		kick(pool);
 		left = wait_event_interruptible_timeout(reclaim->progress,
-							-pages_left(pool) < over ||
-							READ_ONCE(reclaim->taken_pages) != taken ||
+							pages_above(pool, pages) < over ||
 							READ_ONCE(reclaim->stuck_times) != last,
 							TO_LIMIT_WAIT);
-		if (-pages_left(pool) < over)
+		if (pages_above(pool, pages) < over)
 			seen = READ_ONCE(reclaim->stuck_times);
 	}
 	if (over <= 0)

@@ -117,7 +117,7 @@ bool ballast_reclaim_can_swap(struct ballast_pool *pool);
 void ballast_reclaim_ask(struct ballast_pool *pool, unsigned long pages);
 void ballast_reclaim_ask_for_host(struct ballast_pool *pool, unsigned long pages);
 bool ballast_reclaim_makes_room(struct ballast_pool *pool);
-int ballast_reclaim_to_limit(struct ballast_pool *pool);
+int ballast_reclaim_to_limit(struct ballast_pool *pool, unsigned long pages);
 
 /* shrink.c */
 bool ballast_reclaim_host_is_short(void);
