@@ -187,8 +187,6 @@ test_hog_lives_while_the_balloon_inflates()
 	local round calls short status=0
 	limits ranges 0 0 0
 	set_parameter ranges floor_mib 1
-	short=$(value ranges short_steps)
-	calls=$(value ranges oom_give_backs)
 	for round in {1..8}; do
 		move ranges $memory
 		# forgets the hold-off of the round before
