@@ -457,11 +457,11 @@ static void work_on(struct owner *o, unsigned int n)
 	/* a write to a page that was not read before is another way in */
 	if (dice & 1)
 		check(o, n);
-	if (dice < 3)
+	if (dice < 10)
 		o->size_pages < PAGES ? grow(o) : cut_off(o);
-	else if (dice < 25)
+	else if (dice < 32)
 		punch(o, n);
-	else if (dice < 40)
+	else if (dice < 47)
 		punch_part(o, n);
 	else if (dice < 140 || (!page->id && dice < 700))
 		rewrite(o, n);
