@@ -13,12 +13,14 @@ sys=/sys/kernel/ballast
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 bin=$here/../../.build/selftests/fs
 
-# Long loops are shorter by this on the debug kernel.
+# On the debug kernel long loops are shorter, and what is waited for may take longer.
 # shellcheck disable=SC2034	# for those who source this
 if [ -n "${BALLAST_LAB_DEBUG:-}" ]; then
 	scale=10
+	patience=4
 else
 	scale=1
+	patience=1
 fi
 
 export LC_ALL=C
@@ -132,7 +134,7 @@ prepare()
 # wait_until SECONDS COMMAND...
 wait_until()
 {
-	local tries=$(($1 * 20))
+	local tries=$(($1 * 20 * patience))
 	shift
 	until "$@"; do
 		tries=$((tries - 1))

@@ -208,6 +208,37 @@ test_hanging_qemu_holds_up_nobody()
 	virsh -q undefine mute
 }
 
+# pressed YES-OR-NO: if whatever its statistics say is taken as a guest's want of memory
+pressed()
+{
+	{
+		printf '[daemon]\nstats_period_s = 3\n[pressure]\nhold_s = 1\ndecay_bp_per_min = 10000\n'
+		[ "$1" = no ] || echo 'available_low_bp = 10000'
+	} >/tmp/ballastd.conf
+	daemon_reload
+}
+
+# As libvirt hands them over: a guest that says it is short of memory gets what its balloon
+# holds, and keeps it however short its pool is; until it no longer says so.
+test_statistics_make_a_floor()
+{
+	pool_is_short
+	until_true 120 over web balloon_bytes $((4 * mib))
+	pressed yes
+	until_true 60 is web floor_bytes $((128 * mib))
+	until_true 120 is web balloon_bytes 0
+	pool_is_short
+	until_true 60 eval '[ "$(pool vms state)" != high ]'
+	# several times as long as it takes to make a target
+	sleep 5
+	is web balloon_target_bytes 0
+	pressed no
+	until_true 90 is web floor_bytes 0
+	until_true 120 over web balloon_bytes $((4 * mib))
+	pool_is_roomy
+	until_true 120 is web balloon_bytes 0
+}
+
 test_doctor_knows_libvirt()
 {
 	"$tools/ballastctl" doctor >/tmp/doctor || true
@@ -315,13 +346,14 @@ trap the_end EXIT
 # What it finds to share would be given back while a test looks at what a balloon does.
 knob sharing/run 0
 ktap_suite libvirt
-ktap_plan 9
+ktap_plan 10
 ktap_run adopted_domain_lies_on_ballastfs test_adopted_domain_lies_on_ballastfs
 ktap_run domain_is_managed_by_its_metadata test_domain_is_managed_by_its_metadata
 ktap_run balloon_follows_the_target test_balloon_follows_the_target
 ktap_run libvirtd_goes_and_comes_back test_libvirtd_goes_and_comes_back
 ktap_run suspended_domain_is_frozen test_suspended_domain_is_frozen
 ktap_run hanging_qemu_holds_up_nobody test_hanging_qemu_holds_up_nobody
+ktap_run statistics_make_a_floor test_statistics_make_a_floor
 ktap_run doctor_knows_libvirt test_doctor_knows_libvirt
 ktap_run hook_refuses_what_does_not_fit test_hook_refuses_what_does_not_fit
 ktap_run released_domain_is_as_before test_released_domain_is_as_before

@@ -327,6 +327,18 @@ test_doctor_finds_what_is_wrong()
 	expect 1 "${doctor[@]}"
 	said "^wrong +kvm +.*tracepoint"
 	echo '0000 r __tracepoint_kvm_page_fault' >"$work/host/proc/kallsyms"
+	rmdir "$work/host/sys/module/kvm"
+	expect 1 "${doctor[@]}"
+	said "^wrong +kvm +KVM is not there"
+	said "modprobe -a kvm_intel kvm_amd"
+	mkdir "$work/host/sys/module/kvm"
+	echo '/dev/sda / ext4 rw 0 0' >"$work/host/proc/self/mounts"
+	expect 1 "${doctor[@]}"
+	said "^wrong +mount +no ballastfs is mounted"
+	said "mount -t ballastfs"
+	said "^wrong +libvirt +.* is not on a ballastfs"
+	printf '/dev/sda / ext4 rw 0 0\nnone /run/ballast/vms ballastfs rw 0 0\n' >"$work/host/proc/self/mounts"
+	expect 0 "${doctor[@]}"
 	qemu_start web
 	vm_add "$qemu_pid"
 	vm_set "$qemu_pid" balloon_state none

@@ -32,14 +32,14 @@ static void driver_shows_itself_or_is_none(void **state)
 	(void)state;
 	balloon_init(&b, BALLOON_DRIVER_FIND_OUT, T0);
 	assert_state(T0, BALLOON_UNKNOWN);
-	assert_false(balloon_should_ask(&b, MIB, T0));
+	assert_false(balloon_should_ask(&b, MIB, false, T0));
 	assert_true(balloon_waits(&b));
 	assert_state(T0 + BALLOON_GRACE_MS - 1, BALLOON_UNKNOWN);
 	assert_state(T0 + BALLOON_GRACE_MS, BALLOON_NONE);
 	/* late is not never */
 	balloon_driver_seen(&b);
 	assert_state(T0 + BALLOON_GRACE_MS, BALLOON_OK);
-	assert_true(balloon_should_ask(&b, MIB, T0 + BALLOON_GRACE_MS));
+	assert_true(balloon_should_ask(&b, MIB, false, T0 + BALLOON_GRACE_MS));
 }
 
 static void balloon_that_holds_something_has_a_driver(void **state)
@@ -58,7 +58,7 @@ static void admin_has_the_last_word(void **state)
 	balloon_init(&b, BALLOON_DRIVER_IGNORE, T0);
 	balloon_driver_seen(&b);
 	assert_state(T0, BALLOON_NONE);
-	assert_false(balloon_should_ask(&b, MIB, T0));
+	assert_false(balloon_should_ask(&b, MIB, false, T0));
 }
 
 static void no_device_is_none_at_once(void **state)
@@ -66,7 +66,7 @@ static void no_device_is_none_at_once(void **state)
 	(void)state;
 	balloon_set_device(&b, false);
 	assert_state(T0, BALLOON_NONE);
-	assert_false(balloon_should_ask(&b, MIB, T0));
+	assert_false(balloon_should_ask(&b, MIB, false, T0));
 	assert_false(balloon_waits(&b));
 	balloon_set_device(&b, true);
 	assert_state(T0, BALLOON_OK);
@@ -75,9 +75,9 @@ static void no_device_is_none_at_once(void **state)
 static void arrives_and_rests(void **state)
 {
 	(void)state;
-	assert_true(balloon_should_ask(&b, 64 * MIB, T0));
+	assert_true(balloon_should_ask(&b, 64 * MIB, false, T0));
 	balloon_ask(&b, 64 * MIB, T0);
-	assert_false(balloon_should_ask(&b, 64 * MIB, T0));
+	assert_false(balloon_should_ask(&b, 64 * MIB, false, T0));
 	assert_true(balloon_waits(&b));
 	balloon_holds(&b, 64 * MIB, T0 + 4000);
 	assert_false(balloon_waits(&b));
@@ -125,9 +125,121 @@ static void movement_the_wrong_way_is_none(void **state)
 {
 	(void)state;
 	balloon_holds(&b, 32 * MIB, T0);
-	balloon_ask(&b, 64 * MIB, T0);
-	balloon_holds(&b, 16 * MIB, T0 + 4000);
+	balloon_ask(&b, 0, T0);
+	balloon_holds(&b, 48 * MIB, T0 + 4000);
 	assert_state(T0 + 5000, BALLOON_STUCK);
+}
+
+/* holds 64 MiB, as it was asked to at T0 */
+static void full(void)
+{
+	balloon_ask(&b, 64 * MIB, T0);
+	assert_false(balloon_holds(&b, 64 * MIB, T0));
+}
+
+static void who_takes_from_it_is_left_alone_for_a_while(void **state)
+{
+	(void)state;
+	full();
+	assert_true(balloon_holds(&b, 40 * MIB, T0 + 1000));
+	assert_state(T0 + 20999, BALLOON_OK);
+	assert_true(balloon_waits(&b));
+	assert_false(balloon_should_ask(&b, 64 * MIB, false, T0 + 20999));
+	/* to get more is another matter */
+	assert_true(balloon_should_ask(&b, 32 * MIB, false, T0 + 20999));
+	assert_state(T0 + 21000, BALLOON_OK);
+	assert_false(balloon_waits(&b));
+	assert_true(balloon_should_ask(&b, 64 * MIB, false, T0 + 21000));
+}
+
+static void on_its_way_too(void **state)
+{
+	(void)state;
+	balloon_ask(&b, 64 * MIB, T0);
+	assert_false(balloon_holds(&b, 32 * MIB, T0 + 1000));
+	assert_true(balloon_holds(&b, 16 * MIB, T0 + 2000));
+	assert_false(balloon_should_ask(&b, 64 * MIB, false, T0 + 2000));
+}
+
+static void little_by_little_is_taken_as_well(void **state)
+{
+	u64 kib, taken = 0;
+
+	(void)state;
+	full();
+	for (kib = 256; kib <= 4096; kib += 256)
+		taken += balloon_holds(&b, 64 * MIB - (kib << 10), T0 + kib);
+	assert_int_equal(taken, 4);
+}
+
+static void what_is_given_is_not_taken(void **state)
+{
+	(void)state;
+	full();
+	balloon_ask(&b, 16 * MIB, T0 + 1000);
+	assert_false(balloon_holds(&b, 32 * MIB, T0 + 2000));
+	assert_false(balloon_holds(&b, 16 * MIB, T0 + 3000));
+	assert_true(balloon_should_ask(&b, 64 * MIB, false, T0 + 3000));
+	/* a balloon that is larger than asked for is the guest's own affair */
+	assert_false(balloon_holds(&b, 32 * MIB, T0 + 4000));
+	assert_false(balloon_holds(&b, 17 * MIB, T0 + 5000));
+}
+
+static void a_guest_that_boots_has_taken_nothing(void **state)
+{
+	(void)state;
+	full();
+	assert_false(balloon_holds(&b, 0, T0 + 1000));
+	assert_false(balloon_should_ask(&b, 64 * MIB, false, T0 + 1000));
+}
+
+static void who_is_short_of_memory_is_excused(void **state)
+{
+	(void)state;
+	balloon_ask(&b, 64 * MIB, T0);
+	balloon_holds(&b, 32 * MIB, T0);
+	assert_state(T0 + 5000, BALLOON_STUCK);
+	/* without pressure the request stays */
+	assert_false(balloon_should_ask(&b, 32 * MIB, false, T0 + 5000));
+	assert_true(balloon_should_ask(&b, 32 * MIB, true, T0 + 5000));
+	balloon_ask(&b, 32 * MIB, T0 + 5000);
+	assert_state(T0 + 5000, BALLOON_OK);
+	assert_false(balloon_should_ask(&b, 32 * MIB, true, T0 + 5000));
+	/* the same when it has failed; and it can fail again */
+	balloon_ask(&b, 64 * MIB, T0 + 6000);
+	assert_state(T0 + 26000, BALLOON_UNCOOPERATIVE);
+	assert_true(balloon_should_ask(&b, 32 * MIB, true, T0 + 26000));
+	balloon_ask(&b, 32 * MIB, T0 + 26000);
+	assert_state(T0 + 26000, BALLOON_OK);
+	balloon_ask(&b, 64 * MIB, T0 + 27000);
+	assert_state(T0 + 47000, BALLOON_UNCOOPERATIVE);
+}
+
+static void who_does_not_take_what_is_given_is_not_excused(void **state)
+{
+	(void)state;
+	balloon_holds(&b, 32 * MIB, T0);
+	balloon_ask(&b, 0, T0);
+	assert_state(T0 + 20000, BALLOON_UNCOOPERATIVE);
+	assert_false(balloon_should_ask(&b, 32 * MIB, true, T0 + 20000));
+}
+
+static void an_old_failure_is_known(void **state)
+{
+	(void)state;
+	balloon_holds(&b, 32 * MIB, T0);
+	balloon_has_failed(&b);
+	balloon_holds(&b, 32 * MIB, T0 + 100000);
+	assert_state(T0 + 100000, BALLOON_UNCOOPERATIVE);
+	assert_false(balloon_should_ask(&b, 32 * MIB, false, T0 + 100000));
+	/* it moves, by a request that nobody here knows */
+	balloon_holds(&b, 34 * MIB, T0 + 101000);
+	assert_state(T0 + 101000, BALLOON_OK);
+	/* or is excused */
+	balloon_has_failed(&b);
+	assert_true(balloon_should_ask(&b, 34 * MIB, true, T0 + 102000));
+	balloon_ask(&b, 34 * MIB, T0 + 102000);
+	assert_state(T0 + 102000, BALLOON_OK);
 }
 
 static void asking_for_more_gives_no_more_time(void **state)
@@ -151,7 +263,7 @@ static void resignation_is_no_obedience(void **state)
 	balloon_ask(&b, 64 * MIB, T0);
 	assert_state(T0 + 20000, BALLOON_UNCOOPERATIVE);
 	/* the module now wants what it has */
-	assert_false(balloon_should_ask(&b, 0, T0 + 21000));
+	assert_false(balloon_should_ask(&b, 0, false, T0 + 21000));
 	balloon_holds(&b, 0, T0 + 22000);
 	assert_state(T0 + 22000, BALLOON_UNCOOPERATIVE);
 	/* the driver wakes up, with the old request before it */
@@ -167,7 +279,7 @@ static void memory_can_be_given_back_to_one_that_failed(void **state)
 	balloon_holds(&b, 32 * MIB, T0);
 	balloon_ask(&b, 64 * MIB, T0);
 	assert_state(T0 + 20000, BALLOON_UNCOOPERATIVE);
-	assert_true(balloon_should_ask(&b, 0, T0 + 21000));
+	assert_true(balloon_should_ask(&b, 0, false, T0 + 21000));
 }
 
 static void frozen_time_does_not_count(void **state)
@@ -176,7 +288,7 @@ static void frozen_time_does_not_count(void **state)
 	balloon_ask(&b, 64 * MIB, T0);
 	balloon_freeze(&b, true, T0 + 4000);
 	assert_state(T0 + 100000, BALLOON_FROZEN);
-	assert_false(balloon_should_ask(&b, 32 * MIB, T0 + 100000));
+	assert_false(balloon_should_ask(&b, 32 * MIB, false, T0 + 100000));
 	balloon_freeze(&b, false, T0 + 100000);
 	assert_state(T0 + 104999, BALLOON_OK);
 	assert_state(T0 + 105000, BALLOON_STUCK);
@@ -230,6 +342,14 @@ int main(void)
 		cmocka_unit_test_setup(steady_movement_is_never_stuck, obeying),
 		cmocka_unit_test_setup(a_page_now_and_then_is_no_movement, obeying),
 		cmocka_unit_test_setup(movement_the_wrong_way_is_none, obeying),
+		cmocka_unit_test_setup(who_takes_from_it_is_left_alone_for_a_while, obeying),
+		cmocka_unit_test_setup(on_its_way_too, obeying),
+		cmocka_unit_test_setup(little_by_little_is_taken_as_well, obeying),
+		cmocka_unit_test_setup(what_is_given_is_not_taken, obeying),
+		cmocka_unit_test_setup(a_guest_that_boots_has_taken_nothing, obeying),
+		cmocka_unit_test_setup(who_is_short_of_memory_is_excused, obeying),
+		cmocka_unit_test_setup(who_does_not_take_what_is_given_is_not_excused, obeying),
+		cmocka_unit_test_setup(an_old_failure_is_known, obeying),
 		cmocka_unit_test_setup(asking_for_more_gives_no_more_time, obeying),
 		cmocka_unit_test_setup(resignation_is_no_obedience, obeying),
 		cmocka_unit_test_setup(memory_can_be_given_back_to_one_that_failed, obeying),

@@ -152,6 +152,34 @@ static void ceiling_holds(void **state)
 	assert_int_equal(pressure_report(&p, &low, &s, SIZE, SIZE, T0), SIZE / 2);
 }
 
+static void what_it_took_it_keeps(void **state)
+{
+	(void)state;
+	assert_int_equal(pressure_took(&p, &rules, SIZE, 640 * MIB, T0), 640 * MIB);
+	assert_int_equal(p.sign, PRESSURE_TOOK);
+	/* as long as a floor by statistics */
+	assert_int_equal(report(&calm, 640 * MIB, T0 + 30000), 640 * MIB);
+	assert_true(report(&calm, 640 * MIB, T0 + 36000) < 640 * MIB);
+	assert_int_equal(pressure_took(&p, &rules, SIZE, 2 * SIZE, T0 + 40000), SIZE);
+}
+
+static void a_floor_is_taken_over(void **state)
+{
+	struct pressure_rules low = rules;
+
+	(void)state;
+	assert_int_equal(pressure_adopt(&p, &rules, SIZE, 0, T0), 0);
+	assert_int_equal(p.sunk_ms, 0);
+	assert_int_equal(pressure_adopt(&p, &rules, SIZE, 640 * MIB, T0), 640 * MIB);
+	assert_int_equal(report(&calm, 640 * MIB, T0 + 30000), 640 * MIB);
+	assert_int_equal(report(&calm, 640 * MIB, T0 + 90000), 540 * MIB);
+	/* a lower one is not, nor does it make this one last */
+	assert_int_equal(pressure_adopt(&p, &rules, SIZE, 500 * MIB, T0 + 90000), 540 * MIB);
+	assert_int_equal(report(&calm, 640 * MIB, T0 + 150000), 440 * MIB);
+	low.ceiling_bp = 5000;
+	assert_int_equal(pressure_adopt(&p, &low, SIZE, UINT64_MAX, T0 + 150000), SIZE / 2);
+}
+
 static u64 any(u64 *seed)
 {
 	static const u64 edges[] = { 0, 1, SIZE - 1, SIZE, SIZE + 1, 1ULL << 63,
@@ -195,6 +223,8 @@ int main(void)
 		cmocka_unit_test_setup(sign_can_be_switched_off, fresh),
 		cmocka_unit_test_setup(floor_stays_then_sinks_to_nothing, fresh),
 		cmocka_unit_test_setup(ceiling_holds, fresh),
+		cmocka_unit_test_setup(what_it_took_it_keeps, fresh),
+		cmocka_unit_test_setup(a_floor_is_taken_over, fresh),
 		cmocka_unit_test_setup(hostile_guest_gets_no_more_than_its_size, fresh),
 	};
 

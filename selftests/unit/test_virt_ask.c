@@ -29,6 +29,7 @@ struct _virDomain {
 	atomic_bool hangs;	/* its QEMU */
 	atomic_int called;
 	atomic_int job;		/* enum, or -1: not supported, -2: another error */
+	atomic_int operation;	/* of the job */
 	atomic_ulong ram;
 	atomic_int period;
 	bool no_stats;
@@ -73,14 +74,35 @@ int virDomainFree(virDomainPtr domain)
 	return 0;
 }
 
-int virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
+int virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParameterPtr *params, int *count,
+			 unsigned int flags)
 {
+	(void)flags;
 	wait_for(domain);
 	error = domain->job == -1 ? VIR_ERR_NO_SUPPORT : VIR_ERR_OPERATION_TIMEOUT;
 	if (domain->job < 0)
 		return -1;
-	info->type = domain->job;
+	*type = domain->job;
+	*params = calloc(1, sizeof(**params));
+	strcpy((*params)->field, VIR_DOMAIN_JOB_OPERATION);
+	(*params)->type = VIR_TYPED_PARAM_INT;
+	(*params)->value.i = domain->operation;
+	*count = 1;
 	return 0;
+}
+
+int virTypedParamsGetInt(virTypedParameterPtr params, int count, const char *name, int *value)
+{
+	if (!count || strcmp(params->field, name))
+		return 0;
+	*value = params->value.i;
+	return 1;
+}
+
+void virTypedParamsFree(virTypedParameterPtr params, int count)
+{
+	(void)count;
+	free(params);
 }
 
 char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
@@ -315,11 +337,21 @@ static void balloon_rests_during_a_job(void **state)
 	assert_true(last.job);
 	assert_int_equal(last.answered, VIRT_ASK_JOB | VIRT_ASK_STATS);
 	assert_int_equal(domain.ram, 0);
-	/* a driver that knows no jobs has none */
-	domain.job = -1;
+	domain.operation = VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT;
 	ask(&domain, VIRT_ASK_RAM, 4096);
 	expect_answers(2);
+	assert_true(last.job);
+	/* a backup of its disks is none of the balloon's business */
+	domain.operation = VIR_DOMAIN_JOB_OPERATION_BACKUP;
+	ask(&domain, VIRT_ASK_RAM, 4096);
+	expect_answers(3);
+	assert_false(last.job);
 	assert_int_equal(domain.ram, 4096);
+	/* a driver that knows no jobs has none */
+	domain.job = -1;
+	ask(&domain, VIRT_ASK_RAM, 8192);
+	expect_answers(4);
+	assert_int_equal(domain.ram, 8192);
 }
 
 static void errors_are_told(void **state)

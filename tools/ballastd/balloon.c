@@ -8,6 +8,10 @@
  * obedience.  Only movement clears a failure, and QEMU keeps the old request
  * meanwhile, so that a driver that wakes up has something to do.
  *
+ * A guest that is short of memory cannot give, and is excused: what it still owes is
+ * not asked for any more.  And who takes from its balloon what nobody gave it (drivers
+ * do when the guest is out of memory) is not asked to give that back at once.
+ *
  * Pure: no clock, no input or output.
  */
 #include <string.h>
@@ -63,31 +67,80 @@ static uint64_t distance(uint64_t a, uint64_t b)
 }
 
 /**
- * balloon_holds() - what the balloon holds now
- * @balloon: the balloon
- * @bytes: what QEMU says
- * @now_ms: the time
+ * balloon_has_failed() - it was uncooperative when somebody last looked
+ * @balloon: its balloon, nothing asked yet
  */
-void balloon_holds(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
+void balloon_has_failed(struct balloon *balloon)
 {
-	uint64_t before = distance(balloon->mark_bytes, balloon->asked_bytes);
-	uint64_t after = distance(bytes, balloon->asked_bytes);
+	balloon->failed = true;
+}
 
-	if (bytes && !balloon->held_bytes)
-		balloon->seen = true;
-	balloon->held_bytes = bytes;
-	if (!balloon->asked) {
-		balloon->mark_bytes = bytes;
-		return;
-	}
-	if (after < BALLOON_STEP_BYTES)
-		balloon->asked = false;
-	else if (after + BALLOON_STEP_BYTES > before)
-		return;
+static void moved(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
+{
 	balloon->seen = true;
 	balloon->failed = false;
 	balloon->mark_bytes = bytes;
 	balloon->mark_ms = now_ms;
+}
+
+/* What is asked for is not known: to move at all is to obey. */
+static void look_at_unasked(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
+{
+	if (!balloon->failed)
+		balloon->mark_bytes = bytes;
+	else if (distance(bytes, balloon->mark_bytes) >= BALLOON_STEP_BYTES)
+		moved(balloon, bytes, now_ms);
+}
+
+static void look_at_asked(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
+{
+	uint64_t before = distance(balloon->mark_bytes, balloon->asked_bytes);
+	uint64_t after = distance(bytes, balloon->asked_bytes);
+
+	if (after < BALLOON_STEP_BYTES)
+		balloon->asked = false;
+	else if (after + BALLOON_STEP_BYTES > before)
+		return;
+	moved(balloon, bytes, now_ms);
+}
+
+/* A balloon that is empty at once is that of a guest that boots. */
+static bool shrinks_by_itself(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
+{
+	uint64_t most = balloon->most_bytes < balloon->asked_bytes ? balloon->most_bytes :
+								     balloon->asked_bytes;
+
+	if (bytes > balloon->most_bytes)
+		balloon->most_bytes = bytes;
+	if (bytes + BALLOON_STEP_BYTES > most)
+		return false;
+	balloon->most_bytes = bytes;
+	balloon->shrank_ms = now_ms;
+	balloon->resting = true;
+	balloon->asked = false;
+	return bytes;
+}
+
+/**
+ * balloon_holds() - what the balloon holds now
+ * @balloon: the balloon
+ * @bytes: what QEMU says
+ * @now_ms: the time
+ *
+ * Return: true if the guest has taken memory from it that nobody gave it.
+ */
+bool balloon_holds(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
+{
+	bool taken = shrinks_by_itself(balloon, bytes, now_ms);
+
+	if (bytes && !balloon->held_bytes)
+		balloon->seen = true;
+	balloon->held_bytes = bytes;
+	if (balloon->asked)
+		look_at_asked(balloon, bytes, now_ms);
+	else
+		look_at_unasked(balloon, bytes, now_ms);
+	return taken;
 }
 
 static bool has_driver(const struct balloon *balloon)
@@ -95,21 +148,31 @@ static bool has_driver(const struct balloon *balloon)
 	return balloon->device && balloon->seen && balloon->driver != BALLOON_DRIVER_IGNORE;
 }
 
+/* It has failed in growing, as far as known. */
+static bool owes(const struct balloon *balloon)
+{
+	return !balloon->asked || balloon->asked_bytes > balloon->held_bytes;
+}
+
 /**
  * balloon_should_ask() - is a target worth to be passed on to QEMU?
  * @balloon: the balloon
  * @bytes: what it should hold
+ * @pressed: the guest is short of memory; @bytes is then no more than it holds
  * @now_ms: the time
  */
-bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
+bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, bool pressed,
+			uint64_t now_ms)
 {
 	bool stuck = balloon->failed || (balloon->asked &&
 		     now_ms - balloon->mark_ms >= BALLOON_STUCK_MS);
 
 	if (!has_driver(balloon) || balloon->frozen)
 		return false;
-	if (stuck && distance(bytes, balloon->held_bytes) < BALLOON_STEP_BYTES)
+	if (balloon->resting && bytes > balloon->held_bytes)
 		return false;
+	if (stuck && distance(bytes, balloon->held_bytes) < BALLOON_STEP_BYTES)
+		return pressed && owes(balloon);
 	return bytes != (balloon->asked ? balloon->asked_bytes : balloon->held_bytes);
 }
 
@@ -119,7 +182,8 @@ bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, uint64_t 
  * @bytes: what it should hold
  * @now_ms: the time
  *
- * A balloon that is late does not get more time by being asked for more.
+ * A balloon that is late does not get more time by being asked for more.  One that is
+ * asked for what it holds owes nothing any more.
  */
 void balloon_ask(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
 {
@@ -127,11 +191,14 @@ void balloon_ask(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
 					  (balloon->asked_bytes > balloon->held_bytes);
 
 	balloon->asked_bytes = bytes;
+	balloon->most_bytes = balloon->held_bytes;
 	if (!same_way) {
 		balloon->mark_bytes = balloon->held_bytes;
 		balloon->mark_ms = now_ms;
 	}
 	balloon->asked = distance(bytes, balloon->held_bytes) >= BALLOON_STEP_BYTES;
+	if (!balloon->asked)
+		balloon->failed = false;
 }
 
 /**
@@ -143,6 +210,8 @@ enum balloon_state balloon_state(struct balloon *balloon, uint64_t now_ms)
 {
 	uint64_t late_ms = balloon->asked ? now_ms - balloon->mark_ms : 0;
 
+	if (balloon->resting && now_ms - balloon->shrank_ms >= BALLOON_REST_MS)
+		balloon->resting = false;
 	if (!balloon->device || balloon->driver == BALLOON_DRIVER_IGNORE)
 		return BALLOON_NONE;
 	if (balloon->frozen)
@@ -161,7 +230,7 @@ enum balloon_state balloon_state(struct balloon *balloon, uint64_t now_ms)
 bool balloon_waits(const struct balloon *balloon)
 {
 	return balloon->device && !balloon->frozen &&
-	       (!balloon->seen || (balloon->asked && !balloon->failed));
+	       (!balloon->seen || balloon->resting || (balloon->asked && !balloon->failed));
 }
 
 /** balloon_state_token() - @state as sysfs has it */

@@ -8,6 +8,7 @@
 
 #define BALLOON_STUCK_MS		5000
 #define BALLOON_UNCOOPERATIVE_MS	20000
+#define BALLOON_REST_MS		20000	/* after the guest has taken from it */
 #define BALLOON_GRACE_MS		30000	/* for a driver to show itself */
 #define BALLOON_STEP_BYTES		(1U << 20)	/* less is no movement */
 
@@ -35,10 +36,13 @@ enum balloon_driver {
  * @frozen: the VM migrates or stands still
  * @asked: somebody asked for @asked_bytes, and it has not been there since
  * @failed: it has been uncooperative and has not moved since
+ * @resting: the guest has taken from it by itself, a moment ago
  * @held_bytes: what it holds, as far as known
  * @asked_bytes: what it should hold
+ * @most_bytes: the most it has held since it was asked, or shrank by itself
  * @mark_bytes: what it held at @mark_ms
  * @mark_ms: when it last moved, or was asked, or thawed
+ * @shrank_ms: when it last shrank by itself
  * @born_ms: when it was first looked at
  *
  * All times are of one monotonic clock and given by the caller.
@@ -50,10 +54,13 @@ struct balloon {
 	bool frozen;
 	bool asked;
 	bool failed;
+	bool resting;
 	uint64_t held_bytes;
 	uint64_t asked_bytes;
+	uint64_t most_bytes;
 	uint64_t mark_bytes;
 	uint64_t mark_ms;
+	uint64_t shrank_ms;
 	uint64_t born_ms;
 };
 
@@ -61,8 +68,10 @@ void balloon_init(struct balloon *balloon, enum balloon_driver driver, uint64_t 
 void balloon_set_device(struct balloon *balloon, bool present);
 void balloon_driver_seen(struct balloon *balloon);
 void balloon_freeze(struct balloon *balloon, bool frozen, uint64_t now_ms);
-void balloon_holds(struct balloon *balloon, uint64_t bytes, uint64_t now_ms);
-bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, uint64_t now_ms);
+void balloon_has_failed(struct balloon *balloon);
+bool balloon_holds(struct balloon *balloon, uint64_t bytes, uint64_t now_ms);
+bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, bool pressed,
+			uint64_t now_ms);
 void balloon_ask(struct balloon *balloon, uint64_t bytes, uint64_t now_ms);
 enum balloon_state balloon_state(struct balloon *balloon, uint64_t now_ms);
 bool balloon_waits(const struct balloon *balloon);

@@ -172,11 +172,13 @@ static int be_alone(void)
 		directory = "/run/ballastd";
 	mkdir(directory, 0755);
 	snprintf(path, sizeof(path), "%s/lock", directory);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		log_error("%s: %s", path, strerror(errno));
 		return 1;
 	}
+	/* who may open it may lock it: one that an older version made, too */
+	fchmod(fd, 0600);
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		log_error("another ballastd runs (%s is locked)", path);
 		return EXIT_TWICE;

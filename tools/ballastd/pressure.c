@@ -65,6 +65,19 @@ static enum pressure_sign sign_of(const struct pressure *pressure,
 	return PRESSURE_NO;
 }
 
+/* The floor is no lower than @bytes, and sinks no sooner than it would from now on. */
+static uint64_t lift(struct pressure *pressure, const struct pressure_rules *rules,
+		     uint64_t size_bytes, uint64_t bytes, uint64_t now_ms)
+{
+	if (bytes > pressure->floor_bytes)
+		pressure->floor_bytes = bytes;
+	pressure->floor_bytes = ballast_min(pressure->floor_bytes,
+					    ballast_share(size_bytes, rules->ceiling_bp));
+	pressure->pressed_ms = now_ms;
+	pressure->sunk_ms = ballast_add(now_ms, rules->hold_ms);
+	return pressure->floor_bytes;
+}
+
 /**
  * pressure_report() - the guest has sent a new report
  * @pressure: of the VM
@@ -80,22 +93,53 @@ uint64_t pressure_report(struct pressure *pressure, const struct pressure_rules 
 			 const struct ballast_guest_stats *stats, uint64_t size_bytes,
 			 uint64_t present_bytes, uint64_t now_ms)
 {
-	uint64_t wanted;
-
 	present_bytes = ballast_min(present_bytes, size_bytes);
 	pressure->sign = sign_of(pressure, rules, stats, size_bytes, present_bytes, now_ms);
 	pressure->last = *stats;
 	pressure->last_ms = now_ms;
 	if (pressure->sign == PRESSURE_NO)
 		return pressure_decay(pressure, rules, size_bytes, now_ms);
-	wanted = ballast_add(present_bytes, ballast_share(size_bytes, rules->step_bp));
-	if (wanted > pressure->floor_bytes)
-		pressure->floor_bytes = wanted;
-	pressure->floor_bytes = ballast_min(pressure->floor_bytes,
-					    ballast_share(size_bytes, rules->ceiling_bp));
-	pressure->pressed_ms = now_ms;
-	pressure->sunk_ms = ballast_add(now_ms, rules->hold_ms);
-	return pressure->floor_bytes;
+	return lift(pressure, rules, size_bytes,
+		    ballast_add(present_bytes, ballast_share(size_bytes, rules->step_bp)), now_ms);
+}
+
+/**
+ * pressure_took() - the guest has taken memory from its balloon that nobody gave it
+ * @pressure: of the VM
+ * @rules: what counts
+ * @size_bytes: the VM's memory
+ * @present_bytes: what of it the balloon does not hold now
+ * @now_ms: the time, not 0
+ *
+ * It needed just that, so there is no step more.
+ *
+ * Return: the floor.
+ */
+uint64_t pressure_took(struct pressure *pressure, const struct pressure_rules *rules,
+		       uint64_t size_bytes, uint64_t present_bytes, uint64_t now_ms)
+{
+	pressure->sign = PRESSURE_TOOK;
+	return lift(pressure, rules, size_bytes, present_bytes, now_ms);
+}
+
+/**
+ * pressure_adopt() - the VM has a floor, from who looked after it before
+ * @pressure: of the VM
+ * @rules: what counts
+ * @size_bytes: the VM's memory
+ * @floor_bytes: as it is
+ * @now_ms: the time, not 0
+ *
+ * A lower one than is known here changes nothing.
+ *
+ * Return: the floor.
+ */
+uint64_t pressure_adopt(struct pressure *pressure, const struct pressure_rules *rules,
+			uint64_t size_bytes, uint64_t floor_bytes, uint64_t now_ms)
+{
+	if (floor_bytes <= pressure->floor_bytes)
+		return pressure->floor_bytes;
+	return lift(pressure, rules, size_bytes, floor_bytes, now_ms);
 }
 
 /**
@@ -136,6 +180,8 @@ const char *pressure_sign_words(enum pressure_sign sign)
 		return "has many major faults";
 	case PRESSURE_OOM:
 		return "killed a process for want of memory";
+	case PRESSURE_TOOK:
+		return "has taken memory from its balloon";
 	default:
 		return "is under no pressure";
 	}

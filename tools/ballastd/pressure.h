@@ -39,6 +39,7 @@ enum pressure_sign {
 	PRESSURE_SWAP_IN,
 	PRESSURE_MAJOR_FAULTS,
 	PRESSURE_OOM,
+	PRESSURE_TOOK,
 };
 
 /**
@@ -64,6 +65,10 @@ uint64_t pressure_report(struct pressure *pressure, const struct pressure_rules 
 			 uint64_t present_bytes, uint64_t now_ms);
 uint64_t pressure_decay(struct pressure *pressure, const struct pressure_rules *rules,
 			uint64_t size_bytes, uint64_t now_ms);
+uint64_t pressure_took(struct pressure *pressure, const struct pressure_rules *rules,
+		       uint64_t size_bytes, uint64_t present_bytes, uint64_t now_ms);
+uint64_t pressure_adopt(struct pressure *pressure, const struct pressure_rules *rules,
+			uint64_t size_bytes, uint64_t floor_bytes, uint64_t now_ms);
 const char *pressure_sign_words(enum pressure_sign sign);
 
 #endif /* BALLASTD_PRESSURE_H */

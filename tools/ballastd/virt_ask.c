@@ -120,18 +120,29 @@ static bool ask_list(struct virt_question *question)
 	return true;
 }
 
+/* A backup, which may take hours, is no reason to leave a balloon alone. */
+static bool holds_up(int type, virTypedParameterPtr params, int count)
+{
+	int operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+
+	virTypedParamsGetInt(params, count, VIR_DOMAIN_JOB_OPERATION, &operation);
+	return (type == VIR_DOMAIN_JOB_BOUNDED || type == VIR_DOMAIN_JOB_UNBOUNDED) &&
+	       operation != VIR_DOMAIN_JOB_OPERATION_BACKUP;
+}
+
 static bool ask_job(struct virt_question *question)
 {
-	virDomainJobInfo info;
+	virTypedParameterPtr params = NULL;
+	int type, count = 0;
 
-	if (virDomainGetJobInfo(question->handle, &info) < 0) {
+	if (virDomainGetJobStats(question->handle, &type, &params, &count, 0) < 0) {
 		/* who knows of no jobs has none */
 		if (virGetLastErrorCode() == VIR_ERR_NO_SUPPORT)
 			return true;
 		return well(question, -1);
 	}
-	question->job = info.type == VIR_DOMAIN_JOB_BOUNDED ||
-			info.type == VIR_DOMAIN_JOB_UNBOUNDED;
+	question->job = holds_up(type, params, count);
+	virTypedParamsFree(params, count);
 	return true;
 }
 

@@ -225,17 +225,31 @@ bool vm_is_driven(const struct vm *vm)
 	       enforcing(vm->daemon);
 }
 
+static uint64_t size_of(const struct vm *vm)
+{
+	return vm->size_bytes ? vm->size_bytes : vm->ram_bytes;
+}
+
+static uint64_t present_of(const struct vm *vm)
+{
+	return ballast_sub(size_of(vm), vm->balloon.held_bytes);
+}
+
 static void follow_target(struct vm *vm)
 {
+	bool pressed = vm->pressure.floor_bytes > present_of(vm);
 	uint64_t target, left, now_ms = daemon_now_ms();
 	int err;
 
 	if (!managed(vm) || vm->target.fd < 0 || read_target(vm, &target) ||
 	    !vm->ram_bytes)
 		return;
+	/* the module's target may be older than the floor */
+	if (pressed)
+		target = ballast_min(target, vm->balloon.held_bytes);
 	left = left_of(vm, target);
 	target = vm->ram_bytes - left;
-	if (!balloon_should_ask(&vm->balloon, target, now_ms) || !enforcing(vm->daemon))
+	if (!balloon_should_ask(&vm->balloon, target, pressed, now_ms) || !enforcing(vm->daemon))
 		return;
 	if (vm->daemon->dry_run) {
 		if (vm->told_target != target)
@@ -288,6 +302,22 @@ static void choose_driver(struct vm *vm)
 		vm->balloon.seen = true;
 }
 
+/* What who looked after the VM before has found out: another ballastd, or this one. */
+static void adopt(struct vm *vm)
+{
+	const struct ballast_sysfs *sysfs = &vm->daemon->sysfs;
+	char file[96], state[BALLAST_VALUE_MAX];
+	uint64_t floor_bytes;
+
+	if (!ballast_sysfs_vm_read_u64(sysfs, vm->pid, "floor_bytes", &floor_bytes))
+		pressure_adopt(&vm->pressure, &vm->daemon->config.rules, size_of(vm),
+			       floor_bytes, daemon_now_ms());
+	ballast_sysfs_vm_file(vm->pid, "balloon_state", file, sizeof(file));
+	if (!ballast_sysfs_read(sysfs, file, state) &&
+	    !strcmp(state, balloon_state_token(BALLOON_UNCOOPERATIVE)))
+		balloon_has_failed(&vm->balloon);
+}
+
 /* Both sides are there. */
 static void manage(struct vm *vm)
 {
@@ -298,8 +328,8 @@ static void manage(struct vm *vm)
 
 	if (!managed(vm))
 		return;
-	forget_told(vm);
 	ballast_sysfs_vm_read_u64(&daemon->sysfs, vm->pid, "size_bytes", &vm->size_bytes);
+	adopt(vm);
 	if (vm->target.fd < 0) {
 		vm->target.ready = target_changed;
 		vm->target.context = vm;
@@ -345,9 +375,23 @@ void vm_ready(struct vm *vm)
 	manage(vm);
 }
 
+/* Nobody can move it now, so nobody is to count on it. */
+static void give_up(struct vm *vm)
+{
+	const char *token = balloon_state_token(BALLOON_UNKNOWN);
+	int err;
+
+	if (!managed(vm) || (vm->told_state != BALLOON_OK && vm->told_state != BALLOON_STUCK))
+		return;
+	err = ballast_sysfs_vm_write(&vm->daemon->sysfs, vm->pid, "balloon_state", token);
+	if (wrote(vm, "balloon_state", err))
+		vm->told_state = BALLOON_UNKNOWN;
+}
+
 /** vm_unlink() - the way has gone; @vm may be gone when this returns */
 void vm_unlink(struct vm *vm)
 {
+	give_up(vm);
 	vm->link = NULL;
 	vm->ready = false;
 	vm->link_context = NULL;
@@ -365,6 +409,15 @@ void vm_set_metadata(struct vm *vm, const struct ballast_settings *settings)
 		write_settings(vm);
 }
 
+/* By itself, out of its balloon: see balloon.c. */
+static void has_taken(struct vm *vm)
+{
+	pressure_took(&vm->pressure, &vm->daemon->config.rules, size_of(vm), present_of(vm),
+		      daemon_now_ms());
+	log_info("%s %s; its floor is %" PRIu64, vm->name,
+		 pressure_sign_words(vm->pressure.sign), vm->pressure.floor_bytes);
+}
+
 /**
  * vm_balloon_is() - QEMU says how large the balloon is
  * @vm: the VM
@@ -377,8 +430,9 @@ void vm_balloon_is(struct vm *vm, uint64_t ram_bytes, uint64_t present_bytes)
 		vm->ram_bytes = ram_bytes;
 	if (!vm->ram_bytes)
 		return;
-	balloon_holds(&vm->balloon, ballast_sub(vm->ram_bytes, present_bytes),
-		      daemon_now_ms());
+	if (balloon_holds(&vm->balloon, ballast_sub(vm->ram_bytes, present_bytes),
+			  daemon_now_ms()))
+		has_taken(vm);
 	show(vm);
 }
 
@@ -402,17 +456,21 @@ void vm_freeze(struct vm *vm, bool frozen)
 void vm_guest_says(struct vm *vm, const struct ballast_guest_stats *stats)
 {
 	const struct pressure_rules *rules = &vm->daemon->config.rules;
-	uint64_t size = vm->size_bytes ? vm->size_bytes : vm->ram_bytes;
-	uint64_t now_ms = daemon_now_ms();
 	enum pressure_sign before = vm->pressure.sign;
+	uint64_t size, now_ms = daemon_now_ms();
 
+	/* memory may have been plugged in */
+	if (managed(vm))
+		ballast_sysfs_vm_read_u64(&vm->daemon->sysfs, vm->pid, "size_bytes",
+					  &vm->size_bytes);
+	size = size_of(vm);
 	if (!size)
 		return;
 	if (stats->updated_s)
 		balloon_driver_seen(&vm->balloon);
 	if (stats->updated_s && stats->updated_s != vm->pressure.last.updated_s) {
 		pressure_report(&vm->pressure, rules, stats, size,
-				ballast_sub(size, vm->balloon.held_bytes), now_ms);
+				present_of(vm), now_ms);
 		if (vm->pressure.sign != before)
 			log_info("%s %s; its floor is %" PRIu64, vm->name,
 				 pressure_sign_words(vm->pressure.sign),
@@ -443,6 +501,7 @@ static void found_in_sysfs(pid_t pid, void *context)
 	if (vm->in_sysfs)
 		return;
 	vm->in_sysfs = true;
+	forget_told(vm);
 	daemon->vm_count++;
 	log_info("process %d has a VM", (int)pid);
 	if (vm->link)
