@@ -32,6 +32,14 @@ managed_qemu()
 	until_true is "$qemu_pid" balloon_state ok
 }
 
+# twice, from now on
+statistics_are_read()
+{
+	local before
+	before=$(grep -c '^qom-get' "$work/web.out")
+	until_true eval "[ \"\$(grep -c '^qom-get' '$work/web.out')\" -ge $((before + 2)) ]"
+}
+
 test_finds_qemu_and_follows_target()
 {
 	managed_qemu
@@ -147,6 +155,53 @@ test_pressure_makes_a_floor()
 	daemon_stop
 }
 
+# what it still owes is not asked for any more, and its balloon counts again
+test_short_of_memory_is_excused()
+{
+	managed_qemu
+	qemu_say web "obey 0"
+	vm_set "$qemu_pid" balloon_target_bytes $((64 * mib))
+	until_true asked web "balloon $((64 * mib))"
+	qemu_say web "actual $((96 * mib))"
+	until_true is "$qemu_pid" balloon_state stuck
+	qemu_say web "stats total=$((90 * mib)) available=$((1 * mib))"
+	until_true asked web "balloon $((96 * mib))"
+	until_true is "$qemu_pid" balloon_state ok
+	# the module has not taken in the floor yet: it is not squeezed meanwhile
+	vm_set "$qemu_pid" balloon_target_bytes $((80 * mib))
+	# and gets what is given to it
+	vm_set "$qemu_pid" balloon_target_bytes $((16 * mib))
+	until_true asked web "balloon $((112 * mib))"
+	[ "$(grep -c '^balloon' "$work/web.out")" = 3 ]
+	daemon_stop
+}
+
+# as drivers do that deflate when the guest is out of memory
+test_what_the_guest_takes_it_keeps()
+{
+	managed_qemu
+	vm_set "$qemu_pid" balloon_target_bytes $((64 * mib))
+	until_true is "$qemu_pid" balloon_bytes $((64 * mib))
+	qemu_say web "actual $((104 * mib))"
+	until_true is "$qemu_pid" floor_bytes $((104 * mib))
+	logged "web has taken memory from its balloon"
+	qemu_say web "stats available=$((90 * mib))"
+	statistics_are_read
+	is "$qemu_pid" balloon_bytes $((24 * mib))
+	is "$qemu_pid" balloon_state ok
+	[ "$(grep -c '^balloon' "$work/web.out")" = 1 ]
+	daemon_stop
+}
+
+test_plugged_memory_counts()
+{
+	managed_qemu
+	vm_set "$qemu_pid" size_bytes $((256 * mib))
+	qemu_say web "stats total=$((120 * mib)) available=$((1 * mib))"
+	until_true is "$qemu_pid" floor_bytes $((256 * mib))
+	daemon_stop
+}
+
 test_hostile_statistics_are_harmless()
 {
 	local huge=18446744073709551614 floor
@@ -193,6 +248,16 @@ test_stuck_uncooperative_and_back()
 	until_true eval '[ "$(tail -n 5 "$work/web.out" | grep -c qom-get)" -ge 1 ]'
 	is "$qemu_pid" balloon_state uncooperative
 	[ "$(grep -c '^balloon' "$work/web.out")" = 1 ]
+	# nor is another connection, or another daemon
+	qemu_say web "hang up"
+	until_true eval '[ "$(grep -c "^connected" "$work/web.out")" -ge 2 ]'
+	statistics_are_read
+	is "$qemu_pid" balloon_state uncooperative
+	daemon_stop
+	is "$qemu_pid" balloon_state uncooperative
+	daemon_start --config "$work/conf"
+	statistics_are_read
+	is "$qemu_pid" balloon_state uncooperative
 	# the driver wakes up
 	qemu_say web "actual $((96 * mib))"
 	until_true is "$qemu_pid" balloon_state ok
@@ -277,9 +342,29 @@ test_restart_of_the_daemon_reads_reality()
 	daemon_stop
 }
 
+test_restart_of_the_daemon_keeps_the_floor()
+{
+	local floor=$((128 * mib))
+	managed_qemu
+	qemu_say web "stats total=$((120 * mib)) available=$((1 * mib))"
+	until_true is "$qemu_pid" floor_bytes "$floor"
+	daemon_stop
+	is "$qemu_pid" floor_bytes "$floor"
+	# nobody can move it now
+	is "$qemu_pid" balloon_state unknown
+	qemu_say web "stats total=$((120 * mib)) available=$((100 * mib))"
+	daemon_start --config "$work/conf"
+	until_true is "$qemu_pid" balloon_state ok
+	statistics_are_read
+	is "$qemu_pid" floor_bytes "$floor"
+	daemon_stop
+}
+
 test_killed_daemon_leaves_no_lock()
 {
 	managed_qemu
+	# who could open it could lock it
+	[ "$(stat -c %a "$work/lock")" = 600 ]
 	kill -KILL "$daemon_pid"
 	wait "$daemon_pid" || true
 	daemon_start --config "$work/conf"
@@ -340,10 +425,19 @@ test_vms_come_and_go()
 test_connection_lost_and_found()
 {
 	managed_qemu
+	printf '%s\n[vm web]\nshares = 2000\n' "$quick" >"$work/conf"
+	kill -HUP "$daemon_pid"
+	until_true is "$qemu_pid" shares 2000
+	# by hand
+	vm_set "$qemu_pid" shares 5555
 	qemu_say web "hang up"
 	until_true eval '[ "$(grep -c "^connected" "$work/web.out")" -ge 2 ]'
 	vm_set "$qemu_pid" balloon_target_bytes $((32 * mib))
 	until_true is "$qemu_pid" balloon_bytes $((32 * mib))
+	is "$qemu_pid" shares 5555
+	# nobody is to count on what nobody can move
+	qemu_kill "$qemu_pid"
+	until_true is "$qemu_pid" balloon_state unknown
 	daemon_stop
 }
 

@@ -29,8 +29,7 @@ static bool agreed(const struct ctl *ctl)
 		complain("nothing was changed: --yes would");
 		return false;
 	}
-	fputs("Define the domain so? [y/N] ", stdout);
-	fflush(stdout);
+	fputs("Define the domain so? [y/N] ", stderr);
 	return fgets(line, sizeof(line), stdin) && (*line == 'y' || *line == 'Y');
 }
 
@@ -55,8 +54,9 @@ static int show_and_define(const struct ctl *ctl, virConnectPtr conn, const char
 
 	if (!difference)
 		return CTL_FAILED;
-	if (!ctl->json)
-		fputs(difference, stdout);
+	/* who is asked must see it; what is printed is for a program */
+	if (!ctl->json || !ctl->yes)
+		fputs(difference, ctl->json ? stderr : stdout);
 	status = agreed(ctl) ? define(conn, after) : CTL_FAILED;
 	if (ctl->json) {
 		object = json_object_new_object();

@@ -14,6 +14,7 @@
 
 #include "../lib/cmdline.h"
 #include "../lib/number.h"
+#include "../lib/text.h"
 #include "ctl.h"
 
 /* Files of a directory, and where they go. */
@@ -103,6 +104,7 @@ int view_vm(const struct ctl *ctl, pid_t pid, struct vm_view *vm)
 	read_text(ctl, pid, "name", vm->name, sizeof(vm->name));
 	if (!ballast_cmdline_read(pid, &cmdline) && *cmdline.name)
 		snprintf(vm->name, sizeof(vm->name), "%s", cmdline.name);
+	ballast_text_clean(vm->name);
 	return 0;
 }
 

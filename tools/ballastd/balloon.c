@@ -72,6 +72,7 @@ static uint64_t distance(uint64_t a, uint64_t b)
  */
 void balloon_has_failed(struct balloon *balloon)
 {
+	balloon->seen = true;
 	balloon->failed = true;
 }
 
