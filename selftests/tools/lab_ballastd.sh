@@ -204,6 +204,27 @@ test_stopped_guest_is_frozen()
 	until_true 60 is a balloon_state ok
 }
 
+# Memory is short, and the guest, which runs, is not asked for any; when QEMU has given up it is.
+test_migrating_guest_is_frozen()
+{
+	guest_hmp a "migrate_set_parameter max-bandwidth 100k"
+	guest_hmp a 'migrate -d "exec:cat >/dev/null"'
+	until_true 60 is a balloon_state frozen
+	limit_by 16
+	until_true 60 eval '[ "$(pool host state)" != high ]'
+	until_true 60 is a reason frozen
+	guest_check a
+	guest_hmp a info migrate | grep "Migration status: active"
+	guest_hmp a info status | grep "VM status: running"
+	[ "$(present_mib a)" = "$memory" ]
+	guest_hmp a migrate_cancel
+	until_true 60 is a balloon_state ok
+	until_true 120 over a balloon_bytes $((4 * mib))
+	knob pools/host/limit_bytes 0
+	until_true 120 is a balloon_bytes 0
+	guest_verify a
+}
+
 test_trace_is_what_the_simulator_reads()
 {
 	"$tools/ballastctl" --count 2 --targets /tmp/targets record /tmp/trace
@@ -274,7 +295,7 @@ configure
 : >"$daemon_log"
 module_load
 ktap_suite ballastd
-ktap_plan 12
+ktap_plan 13
 ktap_run guests_are_found test_guests_are_found
 ktap_run observe_moves_nothing test_observe_moves_nothing
 ktap_run enforce_moves_the_balloon test_enforce_moves_the_balloon
@@ -283,6 +304,7 @@ ktap_run balloon_that_does_not_move_is_given_up test_balloon_that_does_not_move_
 ktap_run daemon_dies_and_begins_anew test_daemon_dies_and_begins_anew
 ktap_run module_is_loaded_anew test_module_is_loaded_anew
 ktap_run stopped_guest_is_frozen test_stopped_guest_is_frozen
+ktap_run migrating_guest_is_frozen test_migrating_guest_is_frozen
 ktap_run trace_is_what_the_simulator_reads test_trace_is_what_the_simulator_reads
 ktap_run doctor_knows_the_host test_doctor_knows_the_host
 ktap_run min_and_max_go_together test_min_and_max_go_together

@@ -16,6 +16,7 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 
 mount=/run/ballast/vms
 serial=/tmp/web.serial
+disk=/tmp/web.disk		# what QEMU backs up; the guest has no driver for it
 
 pid_of()
 {
@@ -45,6 +46,7 @@ present_kib()
 define_domain()
 {
 	local boot
+	truncate -s 1M "$disk" /tmp/mute.disk
 	mapfile -t boot < <("$guests_here/guest/build" "${BALLAST_LAB_KERNEL:-6.12}")
 	cat >/tmp/web.xml <<-END
 	<domain type='kvm'>
@@ -65,6 +67,11 @@ define_domain()
 	  <on_reboot>destroy</on_reboot>
 	  <devices>
 	    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+	    <disk type='file' device='disk'>
+	      <driver name='qemu' type='raw'/>
+	      <source file='$disk'/>
+	      <target dev='vda' bus='virtio'/>
+	    </disk>
 	    <serial type='file'><source path='$serial'/></serial>
 	    <memballoon model='virtio'/>
 	  </devices>
@@ -176,12 +183,33 @@ test_suspended_domain_is_frozen()
 	until_true 30 is web balloon_state ok
 }
 
+# A pull backup is a job that lasts until somebody ends it.
+test_backup_leaves_the_balloon_free()
+{
+	cat >/tmp/backup.xml <<-END
+	<domainbackup mode='pull'>
+	  <server transport='unix' socket='/tmp/backup.socket'/>
+	  <disks>
+	    <disk name='vda' backup='yes' type='file'><scratch file='/tmp/web.scratch'/></disk>
+	  </disks>
+	</domainbackup>
+	END
+	virsh -q backup-begin web /tmp/backup.xml
+	pool_is_short
+	until_true 120 over web balloon_bytes $((4 * mib))
+	is web balloon_state ok
+	virsh domjobinfo web | grep "Operation: *Backup"
+	virsh -q domjobabort web
+	pool_is_roomy
+	until_true 120 is web balloon_bytes 0
+}
+
 # A QEMU that hangs: libvirt waits for it without end, and ballastd waits for nobody.
 test_hanging_qemu_holds_up_nobody()
 {
 	local before
 	# another domain, of which nothing but QEMU is needed
-	sed "s|<name>web</name>|<name>mute</name>|; s|$serial|/tmp/mute.serial|; /<memoryBacking>/d" \
+	sed "s|<name>web</name>|<name>mute</name>|; s|$serial|/tmp/mute.serial|; s|$disk|/tmp/mute.disk|; /<memoryBacking>/d" \
 		/tmp/web.xml >/tmp/mute.xml
 	virsh -q define /tmp/mute.xml
 	before=$(managed mute)
@@ -346,12 +374,13 @@ trap the_end EXIT
 # What it finds to share would be given back while a test looks at what a balloon does.
 knob sharing/run 0
 ktap_suite libvirt
-ktap_plan 10
+ktap_plan 11
 ktap_run adopted_domain_lies_on_ballastfs test_adopted_domain_lies_on_ballastfs
 ktap_run domain_is_managed_by_its_metadata test_domain_is_managed_by_its_metadata
 ktap_run balloon_follows_the_target test_balloon_follows_the_target
 ktap_run libvirtd_goes_and_comes_back test_libvirtd_goes_and_comes_back
 ktap_run suspended_domain_is_frozen test_suspended_domain_is_frozen
+ktap_run backup_leaves_the_balloon_free test_backup_leaves_the_balloon_free
 ktap_run hanging_qemu_holds_up_nobody test_hanging_qemu_holds_up_nobody
 ktap_run statistics_make_a_floor test_statistics_make_a_floor
 ktap_run doctor_knows_libvirt test_doctor_knows_libvirt

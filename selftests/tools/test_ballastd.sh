@@ -169,6 +169,7 @@ test_short_of_memory_is_excused()
 	until_true is "$qemu_pid" balloon_state ok
 	# the module has not taken in the floor yet: it is not squeezed meanwhile
 	vm_set "$qemu_pid" balloon_target_bytes $((80 * mib))
+	statistics_are_read
 	# and gets what is given to it
 	vm_set "$qemu_pid" balloon_target_bytes $((16 * mib))
 	until_true asked web "balloon $((112 * mib))"
@@ -185,11 +186,21 @@ test_what_the_guest_takes_it_keeps()
 	qemu_say web "actual $((104 * mib))"
 	until_true is "$qemu_pid" floor_bytes $((104 * mib))
 	logged "web has taken memory from its balloon"
+	# QEMU's request is withdrawn, and not repeated
+	until_true asked web "balloon $((104 * mib))"
 	qemu_say web "stats available=$((90 * mib))"
 	statistics_are_read
 	is "$qemu_pid" balloon_bytes $((24 * mib))
 	is "$qemu_pid" balloon_state ok
-	[ "$(grep -c '^balloon' "$work/web.out")" = 1 ]
+	[ "$(grep -c '^balloon' "$work/web.out")" = 2 ]
+	# a daemon that has not asked for anything notices it, too
+	daemon_stop
+	vm_set "$qemu_pid" balloon_target_bytes $((24 * mib))
+	daemon_start --config "$work/conf"
+	until_true is "$qemu_pid" balloon_state ok
+	qemu_say web "actual $((112 * mib))"
+	until_true is "$qemu_pid" floor_bytes $((112 * mib))
+	until_true asked web "balloon $((112 * mib))"
 	daemon_stop
 }
 
@@ -253,13 +264,16 @@ test_stuck_uncooperative_and_back()
 	until_true eval '[ "$(grep -c "^connected" "$work/web.out")" -ge 2 ]'
 	statistics_are_read
 	is "$qemu_pid" balloon_state uncooperative
+	# but it has something to do
+	[ "$(grep -c "^balloon $((126 * mib))" "$work/web.out")" = 1 ]
 	daemon_stop
 	is "$qemu_pid" balloon_state uncooperative
 	daemon_start --config "$work/conf"
 	statistics_are_read
+	[ "$(grep -c "^balloon $((126 * mib))" "$work/web.out")" = 2 ]
 	is "$qemu_pid" balloon_state uncooperative
 	# the driver wakes up
-	qemu_say web "actual $((96 * mib))"
+	qemu_say web "actual $((126 * mib))"
 	until_true is "$qemu_pid" balloon_state ok
 	daemon_stop
 }

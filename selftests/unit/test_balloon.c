@@ -144,10 +144,15 @@ static void who_takes_from_it_is_left_alone_for_a_while(void **state)
 	assert_true(balloon_holds(&b, 40 * MIB, T0 + 1000));
 	assert_state(T0 + 20999, BALLOON_OK);
 	assert_true(balloon_waits(&b));
-	assert_false(balloon_should_ask(&b, 64 * MIB, false, T0 + 20999));
+	assert_true(b.resting);
+	/* what it was asked for is withdrawn, once */
+	assert_true(balloon_should_ask(&b, 40 * MIB, true, T0 + 1000));
+	balloon_ask(&b, 40 * MIB, T0 + 1000);
+	assert_false(balloon_should_ask(&b, 40 * MIB, true, T0 + 20999));
 	/* to get more is another matter */
-	assert_true(balloon_should_ask(&b, 32 * MIB, false, T0 + 20999));
+	assert_true(balloon_should_ask(&b, 32 * MIB, true, T0 + 20999));
 	assert_state(T0 + 21000, BALLOON_OK);
+	assert_false(b.resting);
 	assert_false(balloon_waits(&b));
 	assert_true(balloon_should_ask(&b, 64 * MIB, false, T0 + 21000));
 }
@@ -158,7 +163,36 @@ static void on_its_way_too(void **state)
 	balloon_ask(&b, 64 * MIB, T0);
 	assert_false(balloon_holds(&b, 32 * MIB, T0 + 1000));
 	assert_true(balloon_holds(&b, 16 * MIB, T0 + 2000));
-	assert_false(balloon_should_ask(&b, 64 * MIB, false, T0 + 2000));
+	/* the driver goes on with what it was asked for */
+	assert_false(balloon_holds(&b, 32 * MIB, T0 + 3000));
+	assert_true(balloon_should_ask(&b, 32 * MIB, true, T0 + 3000));
+	balloon_ask(&b, 32 * MIB, T0 + 3000);
+	assert_false(balloon_should_ask(&b, 32 * MIB, true, T0 + 3000));
+	/* and takes again */
+	assert_true(balloon_holds(&b, 16 * MIB, T0 + 4000));
+	assert_true(balloon_should_ask(&b, 16 * MIB, true, T0 + 4000));
+}
+
+/* What it has been asked for before is not known. */
+static void what_was_there_before_can_be_taken(void **state)
+{
+	(void)state;
+	assert_false(balloon_holds(&b, 64 * MIB, T0));
+	assert_true(balloon_holds(&b, 40 * MIB, T0 + 1000));
+	assert_true(balloon_should_ask(&b, 40 * MIB, true, T0 + 1000));
+}
+
+static void what_turns_round_takes_nothing(void **state)
+{
+	(void)state;
+	full();
+	balloon_ask(&b, 16 * MIB, T0 + 1000);
+	assert_false(balloon_holds(&b, 40 * MIB, T0 + 2000));
+	balloon_ask(&b, 48 * MIB, T0 + 3000);
+	/* this far it had come when it heard of that */
+	assert_false(balloon_holds(&b, 20 * MIB, T0 + 4000));
+	assert_false(balloon_holds(&b, 48 * MIB, T0 + 5000));
+	assert_true(balloon_holds(&b, 40 * MIB, T0 + 6000));
 }
 
 static void little_by_little_is_taken_as_well(void **state)
@@ -190,7 +224,12 @@ static void a_guest_that_boots_has_taken_nothing(void **state)
 	(void)state;
 	full();
 	assert_false(balloon_holds(&b, 0, T0 + 1000));
-	assert_false(balloon_should_ask(&b, 64 * MIB, false, T0 + 1000));
+	assert_true(b.resting);
+	/* the kernel's driver tells of what it has only when it is asked for the first MiB */
+	balloon_ask(&b, 64 * MIB, T0 + 30000);
+	balloon_holds(&b, 64 * MIB, T0 + 30000);
+	assert_false(balloon_holds(&b, MIB, T0 + 31000));
+	assert_true(b.resting);
 }
 
 static void who_is_short_of_memory_is_excused(void **state)
@@ -213,6 +252,26 @@ static void who_is_short_of_memory_is_excused(void **state)
 	assert_state(T0 + 26000, BALLOON_OK);
 	balloon_ask(&b, 64 * MIB, T0 + 27000);
 	assert_state(T0 + 47000, BALLOON_UNCOOPERATIVE);
+}
+
+static void failure_that_nobody_knows_is_probed(void **state)
+{
+	(void)state;
+	balloon_holds(&b, 32 * MIB, T0);
+	assert_false(balloon_is_to_be_probed(&b));
+	balloon_has_failed(&b);
+	assert_true(balloon_is_to_be_probed(&b));
+	assert_true(balloon_should_ask(&b, 34 * MIB, false, T0));
+	balloon_ask(&b, 34 * MIB, T0);
+	assert_false(balloon_is_to_be_probed(&b));
+	assert_state(T0, BALLOON_UNCOOPERATIVE);
+	assert_false(balloon_should_ask(&b, 32 * MIB, false, T0 + 1000));
+	balloon_holds(&b, 34 * MIB, T0 + 2000);
+	assert_state(T0 + 2000, BALLOON_OK);
+	/* its own failures are known */
+	balloon_ask(&b, 64 * MIB, T0 + 3000);
+	assert_state(T0 + 23000, BALLOON_UNCOOPERATIVE);
+	assert_false(balloon_is_to_be_probed(&b));
 }
 
 static void who_does_not_take_what_is_given_is_not_excused(void **state)
@@ -344,6 +403,9 @@ int main(void)
 		cmocka_unit_test_setup(movement_the_wrong_way_is_none, obeying),
 		cmocka_unit_test_setup(who_takes_from_it_is_left_alone_for_a_while, obeying),
 		cmocka_unit_test_setup(on_its_way_too, obeying),
+		cmocka_unit_test_setup(what_was_there_before_can_be_taken, obeying),
+		cmocka_unit_test_setup(what_turns_round_takes_nothing, obeying),
+		cmocka_unit_test_setup(failure_that_nobody_knows_is_probed, obeying),
 		cmocka_unit_test_setup(little_by_little_is_taken_as_well, obeying),
 		cmocka_unit_test_setup(what_is_given_is_not_taken, obeying),
 		cmocka_unit_test_setup(a_guest_that_boots_has_taken_nothing, obeying),

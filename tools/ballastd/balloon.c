@@ -76,6 +76,18 @@ void balloon_has_failed(struct balloon *balloon)
 	balloon->failed = true;
 }
 
+/**
+ * balloon_is_to_be_probed() - has it failed in what nobody here knows?
+ * @balloon: the balloon
+ *
+ * QEMU may have no request at all then, and a driver that works again nothing to do.  So
+ * it is asked for BALLOON_PROBE_BYTES more than it holds, once.
+ */
+bool balloon_is_to_be_probed(const struct balloon *balloon)
+{
+	return balloon->failed && !balloon->knows_request;
+}
+
 static void moved(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
 {
 	balloon->seen = true;
@@ -105,11 +117,19 @@ static void look_at_asked(struct balloon *balloon, uint64_t bytes, uint64_t now_
 	moved(balloon, bytes, now_ms);
 }
 
-/* A balloon that is empty at once is that of a guest that boots. */
+static uint64_t no_more_than_asked(const struct balloon *balloon, uint64_t bytes)
+{
+	return balloon->knows_request && balloon->asked_bytes < bytes ? balloon->asked_bytes :
+									bytes;
+}
+
+/*
+ * A guest that boots begins with an empty balloon, or nearly: it has taken nothing.  But it
+ * is left alone for a while, too.
+ */
 static bool shrinks_by_itself(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
 {
-	uint64_t most = balloon->most_bytes < balloon->asked_bytes ? balloon->most_bytes :
-								     balloon->asked_bytes;
+	uint64_t most = no_more_than_asked(balloon, balloon->most_bytes);
 
 	if (bytes > balloon->most_bytes)
 		balloon->most_bytes = bytes;
@@ -119,7 +139,7 @@ static bool shrinks_by_itself(struct balloon *balloon, uint64_t bytes, uint64_t 
 	balloon->shrank_ms = now_ms;
 	balloon->resting = true;
 	balloon->asked = false;
-	return bytes;
+	return bytes > BALLOON_STEP_BYTES;
 }
 
 /**
@@ -149,17 +169,19 @@ static bool has_driver(const struct balloon *balloon)
 	return balloon->device && balloon->seen && balloon->driver != BALLOON_DRIVER_IGNORE;
 }
 
-/* It has failed in growing, as far as known. */
+/* QEMU may want more of it than it holds. */
 static bool owes(const struct balloon *balloon)
 {
-	return !balloon->asked || balloon->asked_bytes > balloon->held_bytes;
+	return !balloon->knows_request ||
+	       balloon->asked_bytes >= balloon->held_bytes + BALLOON_STEP_BYTES;
 }
 
 /**
  * balloon_should_ask() - is a target worth to be passed on to QEMU?
  * @balloon: the balloon
  * @bytes: what it should hold
- * @pressed: the guest is short of memory; @bytes is then no more than it holds
+ * @pressed: the guest is short of memory, or has just taken some; @bytes is then no more
+ *	than it holds, and what it owes is withdrawn
  * @now_ms: the time
  */
 bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, bool pressed,
@@ -170,10 +192,10 @@ bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, bool pres
 
 	if (!has_driver(balloon) || balloon->frozen)
 		return false;
-	if (balloon->resting && bytes > balloon->held_bytes)
-		return false;
+	if (pressed && owes(balloon))
+		return true;
 	if (stuck && distance(bytes, balloon->held_bytes) < BALLOON_STEP_BYTES)
-		return pressed && owes(balloon);
+		return false;
 	return bytes != (balloon->asked ? balloon->asked_bytes : balloon->held_bytes);
 }
 
@@ -184,22 +206,24 @@ bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, bool pres
  * @now_ms: the time
  *
  * A balloon that is late does not get more time by being asked for more.  One that is
- * asked for what it holds owes nothing any more.
+ * asked for what it holds, or less, owes nothing any more.
  */
 void balloon_ask(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
 {
 	bool same_way = balloon->asked && (bytes > balloon->held_bytes) ==
 					  (balloon->asked_bytes > balloon->held_bytes);
 
+	/* it may have gone further on the way to the last request than is known */
+	balloon->most_bytes = no_more_than_asked(balloon, balloon->held_bytes);
 	balloon->asked_bytes = bytes;
-	balloon->most_bytes = balloon->held_bytes;
+	balloon->knows_request = true;
 	if (!same_way) {
 		balloon->mark_bytes = balloon->held_bytes;
 		balloon->mark_ms = now_ms;
 	}
 	balloon->asked = distance(bytes, balloon->held_bytes) >= BALLOON_STEP_BYTES;
 	if (!balloon->asked)
-		balloon->failed = false;
+		balloon->failed = false;	/* what remains is to obey */
 }
 
 /**

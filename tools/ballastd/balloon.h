@@ -11,6 +11,7 @@
 #define BALLOON_REST_MS		20000	/* after the guest has taken from it */
 #define BALLOON_GRACE_MS		30000	/* for a driver to show itself */
 #define BALLOON_STEP_BYTES		(1U << 20)	/* less is no movement */
+#define BALLOON_PROBE_BYTES		(2U << 20)
 
 enum balloon_state {
 	BALLOON_UNKNOWN,	/* no driver has shown itself, it still may */
@@ -34,7 +35,8 @@ enum balloon_driver {
  * @device: QEMU has a balloon device
  * @seen: a driver has shown itself, by statistics or by moving
  * @frozen: the VM migrates or stands still
- * @asked: somebody asked for @asked_bytes, and it has not been there since
+ * @knows_request: @asked_bytes is what QEMU has been asked for; else nobody here knows
+ * @asked: it has been asked for @asked_bytes, and has not been there since
  * @failed: it has been uncooperative and has not moved since
  * @resting: the guest has taken from it by itself, a moment ago
  * @held_bytes: what it holds, as far as known
@@ -52,6 +54,7 @@ struct balloon {
 	bool device;
 	bool seen;
 	bool frozen;
+	bool knows_request;
 	bool asked;
 	bool failed;
 	bool resting;
@@ -69,6 +72,7 @@ void balloon_set_device(struct balloon *balloon, bool present);
 void balloon_driver_seen(struct balloon *balloon);
 void balloon_freeze(struct balloon *balloon, bool frozen, uint64_t now_ms);
 void balloon_has_failed(struct balloon *balloon);
+bool balloon_is_to_be_probed(const struct balloon *balloon);
 bool balloon_holds(struct balloon *balloon, uint64_t bytes, uint64_t now_ms);
 bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, bool pressed,
 			uint64_t now_ms);

@@ -237,7 +237,7 @@ static uint64_t present_of(const struct vm *vm)
 
 static void follow_target(struct vm *vm)
 {
-	bool pressed = vm->pressure.floor_bytes > present_of(vm);
+	bool pressed = vm->balloon.resting || vm->pressure.floor_bytes > present_of(vm);
 	uint64_t target, left, now_ms = daemon_now_ms();
 	int err;
 
@@ -247,6 +247,8 @@ static void follow_target(struct vm *vm)
 	/* the module's target may be older than the floor */
 	if (pressed)
 		target = ballast_min(target, vm->balloon.held_bytes);
+	else if (balloon_is_to_be_probed(&vm->balloon))
+		target = vm->balloon.held_bytes + BALLOON_PROBE_BYTES;
 	left = left_of(vm, target);
 	target = vm->ram_bytes - left;
 	if (!balloon_should_ask(&vm->balloon, target, pressed, now_ms) || !enforcing(vm->daemon))
@@ -302,14 +304,18 @@ static void choose_driver(struct vm *vm)
 		vm->balloon.seen = true;
 }
 
-/* What who looked after the VM before has found out: another ballastd, or this one. */
+/*
+ * What who looked after the VM before has found out: another ballastd, or, of a balloon, this
+ * one.  A floor without a balloon is of no use, and nobody would let it sink.
+ */
 static void adopt(struct vm *vm)
 {
 	const struct ballast_sysfs *sysfs = &vm->daemon->sysfs;
 	char file[96], state[BALLAST_VALUE_MAX];
 	uint64_t floor_bytes;
 
-	if (!ballast_sysfs_vm_read_u64(sysfs, vm->pid, "floor_bytes", &floor_bytes))
+	if (vm->balloon.device && vm->told_floor == UINT64_MAX &&
+	    !ballast_sysfs_vm_read_u64(sysfs, vm->pid, "floor_bytes", &floor_bytes))
 		pressure_adopt(&vm->pressure, &vm->daemon->config.rules, size_of(vm),
 			       floor_bytes, daemon_now_ms());
 	ballast_sysfs_vm_file(vm->pid, "balloon_state", file, sizeof(file));
@@ -440,6 +446,8 @@ void vm_balloon_is(struct vm *vm, uint64_t ram_bytes, uint64_t present_bytes)
 void vm_has_device(struct vm *vm, bool present)
 {
 	balloon_set_device(&vm->balloon, present);
+	if (!present)
+		memset(&vm->pressure, 0, sizeof(vm->pressure));
 	show(vm);
 }
 
