@@ -145,12 +145,12 @@ static void who_takes_from_it_is_left_alone_for_a_while(void **state)
 	assert_state(T0 + 20999, BALLOON_OK);
 	assert_true(balloon_waits(&b));
 	assert_true(b.resting);
-	/* what it was asked for is withdrawn, once */
-	assert_true(balloon_should_ask(&b, 40 * MIB, true, T0 + 1000));
-	balloon_ask(&b, 40 * MIB, T0 + 1000);
-	assert_false(balloon_should_ask(&b, 40 * MIB, true, T0 + 20999));
+	/* its driver has done what it was asked for, and is not woken */
+	assert_false(balloon_should_ask(&b, 40 * MIB, false, T0 + 1000));
+	assert_false(balloon_should_ask(&b, 40 * MIB, true, T0 + 1000));
+	assert_false(balloon_should_ask(&b, 64 * MIB, false, T0 + 20999));
 	/* to get more is another matter */
-	assert_true(balloon_should_ask(&b, 32 * MIB, true, T0 + 20999));
+	assert_true(balloon_should_ask(&b, 32 * MIB, false, T0 + 20999));
 	assert_state(T0 + 21000, BALLOON_OK);
 	assert_false(b.resting);
 	assert_false(balloon_waits(&b));
@@ -165,12 +165,28 @@ static void on_its_way_too(void **state)
 	assert_true(balloon_holds(&b, 16 * MIB, T0 + 2000));
 	/* the driver goes on with what it was asked for */
 	assert_false(balloon_holds(&b, 32 * MIB, T0 + 3000));
-	assert_true(balloon_should_ask(&b, 32 * MIB, true, T0 + 3000));
+	assert_true(balloon_should_ask(&b, 32 * MIB, false, T0 + 3000));
 	balloon_ask(&b, 32 * MIB, T0 + 3000);
-	assert_false(balloon_should_ask(&b, 32 * MIB, true, T0 + 3000));
-	/* and takes again */
+	assert_false(balloon_should_ask(&b, 32 * MIB, false, T0 + 3000));
+	/* and takes again: at rest now */
 	assert_true(balloon_holds(&b, 16 * MIB, T0 + 4000));
-	assert_true(balloon_should_ask(&b, 16 * MIB, true, T0 + 4000));
+	assert_false(balloon_should_ask(&b, 16 * MIB, false, T0 + 4000));
+	assert_state(T0 + 23999, BALLOON_OK);
+}
+
+/* While nobody may ask: it is stopped later. */
+static void on_its_way_while_frozen(void **state)
+{
+	(void)state;
+	balloon_ask(&b, 64 * MIB, T0);
+	balloon_holds(&b, 32 * MIB, T0 + 1000);
+	balloon_freeze(&b, true, T0 + 1000);
+	assert_true(balloon_holds(&b, 16 * MIB, T0 + 2000));
+	assert_false(balloon_should_ask(&b, 16 * MIB, false, T0 + 2000));
+	assert_state(T0 + 100000, BALLOON_FROZEN);
+	assert_false(b.resting);
+	balloon_freeze(&b, false, T0 + 100000);
+	assert_true(balloon_should_ask(&b, 16 * MIB, false, T0 + 100000));
 }
 
 /* What it has been asked for before is not known. */
@@ -179,7 +195,12 @@ static void what_was_there_before_can_be_taken(void **state)
 	(void)state;
 	assert_false(balloon_holds(&b, 64 * MIB, T0));
 	assert_true(balloon_holds(&b, 40 * MIB, T0 + 1000));
+	assert_false(balloon_should_ask(&b, 64 * MIB, false, T0 + 1000));
+	assert_false(balloon_should_ask(&b, 40 * MIB, false, T0 + 1000));
+	/* short of memory, and perhaps at work */
 	assert_true(balloon_should_ask(&b, 40 * MIB, true, T0 + 1000));
+	balloon_ask(&b, 40 * MIB, T0 + 1000);
+	assert_false(balloon_should_ask(&b, 40 * MIB, true, T0 + 1000));
 }
 
 static void what_turns_round_takes_nothing(void **state)
@@ -190,7 +211,9 @@ static void what_turns_round_takes_nothing(void **state)
 	assert_false(balloon_holds(&b, 40 * MIB, T0 + 2000));
 	balloon_ask(&b, 48 * MIB, T0 + 3000);
 	/* this far it had come when it heard of that */
+	assert_false(balloon_holds(&b, 32 * MIB, T0 + 3500));
 	assert_false(balloon_holds(&b, 20 * MIB, T0 + 4000));
+	assert_false(b.resting);
 	assert_false(balloon_holds(&b, 48 * MIB, T0 + 5000));
 	assert_true(balloon_holds(&b, 40 * MIB, T0 + 6000));
 }
@@ -406,6 +429,7 @@ int main(void)
 		cmocka_unit_test_setup(what_was_there_before_can_be_taken, obeying),
 		cmocka_unit_test_setup(what_turns_round_takes_nothing, obeying),
 		cmocka_unit_test_setup(failure_that_nobody_knows_is_probed, obeying),
+		cmocka_unit_test_setup(on_its_way_while_frozen, obeying),
 		cmocka_unit_test_setup(little_by_little_is_taken_as_well, obeying),
 		cmocka_unit_test_setup(what_is_given_is_not_taken, obeying),
 		cmocka_unit_test_setup(a_guest_that_boots_has_taken_nothing, obeying),

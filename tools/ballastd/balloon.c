@@ -117,10 +117,16 @@ static void look_at_asked(struct balloon *balloon, uint64_t bytes, uint64_t now_
 	moved(balloon, bytes, now_ms);
 }
 
-static uint64_t no_more_than_asked(const struct balloon *balloon, uint64_t bytes)
+/* The most that it has held of what it was asked for: what is missing of that was taken. */
+static uint64_t most_of_asked(struct balloon *balloon, uint64_t bytes)
 {
-	return balloon->knows_request && balloon->asked_bytes < bytes ? balloon->asked_bytes :
-									bytes;
+	if (bytes > balloon->held_bytes ||
+	    distance(bytes, balloon->asked_bytes) < BALLOON_STEP_BYTES)
+		balloon->falling = false;
+	if (balloon->falling || bytes > balloon->most_bytes)
+		balloon->most_bytes = bytes;
+	return balloon->knows_request && balloon->asked_bytes < balloon->most_bytes ?
+	       balloon->asked_bytes : balloon->most_bytes;
 }
 
 /*
@@ -129,16 +135,13 @@ static uint64_t no_more_than_asked(const struct balloon *balloon, uint64_t bytes
  */
 static bool shrinks_by_itself(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
 {
-	uint64_t most = no_more_than_asked(balloon, balloon->most_bytes);
-
-	if (bytes > balloon->most_bytes)
-		balloon->most_bytes = bytes;
-	if (bytes + BALLOON_STEP_BYTES > most)
+	if (bytes + BALLOON_STEP_BYTES > most_of_asked(balloon, bytes))
 		return false;
 	balloon->most_bytes = bytes;
 	balloon->shrank_ms = now_ms;
 	balloon->resting = true;
-	balloon->asked = false;
+	balloon->mark_bytes = bytes;
+	balloon->mark_ms = now_ms;
 	return bytes > BALLOON_STEP_BYTES;
 }
 
@@ -169,20 +172,29 @@ static bool has_driver(const struct balloon *balloon)
 	return balloon->device && balloon->seen && balloon->driver != BALLOON_DRIVER_IGNORE;
 }
 
-/* QEMU may want more of it than it holds. */
-static bool owes(const struct balloon *balloon)
+static bool grows(const struct balloon *balloon)
 {
-	return !balloon->knows_request ||
-	       balloon->asked_bytes >= balloon->held_bytes + BALLOON_STEP_BYTES;
+	return balloon->asked && balloon->asked_bytes > balloon->held_bytes;
+}
+
+/*
+ * A driver that is at work is stopped.  One that rests is not woken, for what is known of the
+ * balloon may be a second old; but who is short of memory is worth it where it may be at work.
+ */
+static bool is_to_be_stopped(const struct balloon *balloon, bool pressed)
+{
+	return grows(balloon) ? pressed || balloon->resting : pressed && !balloon->knows_request;
 }
 
 /**
  * balloon_should_ask() - is a target worth to be passed on to QEMU?
  * @balloon: the balloon
  * @bytes: what it should hold
- * @pressed: the guest is short of memory, or has just taken some; @bytes is then no more
- *	than it holds, and what it owes is withdrawn
+ * @pressed: the guest is short of memory
  * @now_ms: the time
+ *
+ * For a guest that is short of memory, or has just taken some (@balloon->resting), @bytes is
+ * no more than it holds, and what it still owes is withdrawn.
  */
 bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, bool pressed,
 			uint64_t now_ms)
@@ -192,8 +204,10 @@ bool balloon_should_ask(const struct balloon *balloon, uint64_t bytes, bool pres
 
 	if (!has_driver(balloon) || balloon->frozen)
 		return false;
-	if (pressed && owes(balloon))
+	if (is_to_be_stopped(balloon, pressed))
 		return true;
+	if (balloon->resting && bytes >= balloon->held_bytes)
+		return false;
 	if (stuck && distance(bytes, balloon->held_bytes) < BALLOON_STEP_BYTES)
 		return false;
 	return bytes != (balloon->asked ? balloon->asked_bytes : balloon->held_bytes);
@@ -213,8 +227,9 @@ void balloon_ask(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
 	bool same_way = balloon->asked && (bytes > balloon->held_bytes) ==
 					  (balloon->asked_bytes > balloon->held_bytes);
 
-	/* it may have gone further on the way to the last request than is known */
-	balloon->most_bytes = no_more_than_asked(balloon, balloon->held_bytes);
+	balloon->falling = balloon->asked && balloon->asked_bytes < balloon->held_bytes &&
+			   bytes > balloon->held_bytes;
+	balloon->most_bytes = balloon->held_bytes;
 	balloon->asked_bytes = bytes;
 	balloon->knows_request = true;
 	if (!same_way) {

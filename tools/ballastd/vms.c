@@ -199,7 +199,7 @@ static uint64_t left_of(const struct vm *vm, uint64_t balloon_bytes)
 	return left < least ? least : left;
 }
 
-static int read_target(struct vm *vm, uint64_t *bytes)
+static int read_target(const struct vm *vm, uint64_t *bytes)
 {
 	char text[32];
 	ssize_t n = pread(vm->target.fd, text, sizeof(text) - 1, 0);
@@ -235,9 +235,18 @@ static uint64_t present_of(const struct vm *vm)
 	return ballast_sub(size_of(vm), vm->balloon.held_bytes);
 }
 
+/* A little more than it holds; at its ceiling, less. */
+static uint64_t probe_of(const struct vm *vm)
+{
+	uint64_t held = vm->balloon.held_bytes, more = held + BALLOON_PROBE_BYTES;
+
+	return vm->ram_bytes - left_of(vm, more) < more ?
+	       ballast_sub(held, BALLOON_PROBE_BYTES) : more;
+}
+
 static void follow_target(struct vm *vm)
 {
-	bool pressed = vm->balloon.resting || vm->pressure.floor_bytes > present_of(vm);
+	bool pressed = vm->pressure.floor_bytes > present_of(vm);
 	uint64_t target, left, now_ms = daemon_now_ms();
 	int err;
 
@@ -245,10 +254,10 @@ static void follow_target(struct vm *vm)
 	    !vm->ram_bytes)
 		return;
 	/* the module's target may be older than the floor */
-	if (pressed)
+	if (pressed || vm->balloon.resting)
 		target = ballast_min(target, vm->balloon.held_bytes);
 	else if (balloon_is_to_be_probed(&vm->balloon))
-		target = vm->balloon.held_bytes + BALLOON_PROBE_BYTES;
+		target = probe_of(vm);
 	left = left_of(vm, target);
 	target = vm->ram_bytes - left;
 	if (!balloon_should_ask(&vm->balloon, target, pressed, now_ms) || !enforcing(vm->daemon))
@@ -415,6 +424,15 @@ void vm_set_metadata(struct vm *vm, const struct ballast_settings *settings)
 		write_settings(vm);
 }
 
+/* Else it may be on its way to what somebody has asked for before. */
+static bool is_less_than_wanted(const struct vm *vm)
+{
+	uint64_t target;
+
+	return managed(vm) && vm->target.fd >= 0 && !read_target(vm, &target) &&
+	       target >= vm->balloon.held_bytes + BALLOON_STEP_BYTES;
+}
+
 /* By itself, out of its balloon: see balloon.c. */
 static void has_taken(struct vm *vm)
 {
@@ -437,7 +455,7 @@ void vm_balloon_is(struct vm *vm, uint64_t ram_bytes, uint64_t present_bytes)
 	if (!vm->ram_bytes)
 		return;
 	if (balloon_holds(&vm->balloon, ballast_sub(vm->ram_bytes, present_bytes),
-			  daemon_now_ms()))
+			  daemon_now_ms()) && is_less_than_wanted(vm))
 		has_taken(vm);
 	show(vm);
 }
