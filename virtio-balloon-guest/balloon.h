@@ -71,9 +71,12 @@ struct ballast_counters {
  * struct ballast_gauge - pressure, from look to look
  * @last_ms: when it was looked at; 0: never
  * @psi: totals then
+ * @source: where they came from
  * @swap_in_pages: counter then
- * @own_us: what the driver waited for memory since then
- * @own: the same as shares
+ * @own: what PSI counted since then in steps that had to reclaim
+ * @own_ns: how long these were
+ * @own_some_avg10_bp: the same over the last 10 s
+ * @own_full_avg10_bp: the same over the last 10 s
  * @last: what was found then, to be told again in between
  *
  * Only the work touches it.
@@ -81,10 +84,25 @@ struct ballast_counters {
 struct ballast_gauge {
 	u64 last_ms;
 	struct ballast_psi psi;
+	unsigned int source;
 	u64 swap_in_pages;
-	u64 own_us;
 	struct ballast_own_wait own;
+	u64 own_ns;
+	u32 own_some_avg10_bp;
+	u32 own_full_avg10_bp;
 	struct ballast_pressure last;
+};
+
+/**
+ * struct ballast_own_step - a step, in which the driver may wait for memory
+ * @psi: totals when it began
+ * @source: where they came from
+ * @start_ns: when that was
+ */
+struct ballast_own_step {
+	struct ballast_psi psi;
+	unsigned int source;
+	u64 start_ns;
 };
 
 /**
@@ -154,7 +172,7 @@ struct ballast_hinter {
  * @shown_units: what the host was last told; only the work, and who stopped it
  * @gauge: pressure; only the work
  * @self_target_bytes: own target; written by the work only
- * @self_next_ms: when to compute it anew; only the work
+ * @self_last_ms: when it was computed; 0: not yet; only the work
  * @stats: on their way to the host; only the stats work
  * @hint: see there
  * @reporting: free page reporting
@@ -203,7 +221,7 @@ struct ballast_balloon {
 	u32 shown_units;
 	struct ballast_gauge gauge;
 	u64 self_target_bytes;
-	u64 self_next_ms;
+	u64 self_last_ms;
 	struct virtio_balloon_stat stats[BALLAST_STATS_NR];
 
 	struct ballast_hinter hint;
@@ -270,6 +288,7 @@ int ballast_queue_offer(struct virtqueue *vq, struct ballast_ranges *blocks);
 
 /* range.c */
 void ballast_ranges_init(struct ballast_ranges *ranges);
+u64 ballast_ranges_room_pages(u64 floor_bytes, u64 held_pages);
 u64 ballast_ranges_allocate(struct ballast_ranges *ranges, u64 pages, unsigned int order_min);
 void ballast_ranges_free(struct ballast_ranges *ranges);
 u64 ballast_ranges_move(struct ballast_ranges *from, struct ballast_ranges *to, u64 pages);
@@ -303,6 +322,8 @@ void ballast_hint_end(struct ballast_balloon *balloon);
 /* pressure.c */
 bool ballast_pressure_look(struct ballast_gauge *gauge, u64 now_ms,
 			   struct ballast_pressure *pressure);
+void ballast_pressure_own_begin(struct ballast_own_step *step);
+void ballast_pressure_own_end(struct ballast_gauge *gauge, const struct ballast_own_step *step);
 int ballast_oom_notify(struct notifier_block *nb, unsigned long unused, void *freed);
 
 /* stats.c */

@@ -38,16 +38,6 @@ PARAMETER(psi_full_limit_bp, uint, "PSI full above which inflation stops, 1/100 
 PARAMETER(swap_in_limit_bytes_per_s, ulong, "swap-in above which inflation stops; 0: none");
 PARAMETER(self_reserve_mib, uint, "what self-ballooning keeps beside what is committed, MiB");
 
-static int set_period(const char *text, const struct kernel_param *param)
-{
-	/* more often than this it would be work for nothing */
-	return param_set_uint_minmax(text, param, 100, 3600000);
-}
-
-static const struct kernel_param_ops period_ops = { .set = set_period, .get = param_get_uint };
-module_param_cb(self_period_ms, &period_ops, &ballast_tunables.self_period_ms, 0644);
-MODULE_PARM_DESC(self_period_ms, "how often self-ballooning thinks, 100 to 3600000 ms");
-
 /**
  * ballast_device_kick - have a step made now
  * @balloon: the device; nothing happens if it is stopped
@@ -363,20 +353,40 @@ static int restore(struct virtio_device *vdev)
 }
 #endif
 
-/* A balloon that holds nothing does not look around by itself. */
-static int set_self_balloon(const char *text, const struct kernel_param *param)
+static void kick_all(void)
 {
 	struct ballast_balloon *balloon;
-	int err = param_set_bool(text, param);
 
-	if (err)
-		return err;
 	mutex_lock(&balloons_lock);
 	list_for_each_entry(balloon, &balloons, node)
 		ballast_device_kick(balloon);
 	mutex_unlock(&balloons_lock);
-	return 0;
 }
+
+/* A balloon that holds nothing does not look around by itself. */
+static int set_self_balloon(const char *text, const struct kernel_param *param)
+{
+	const int err = param_set_bool(text, param);
+
+	if (!err)
+		kick_all();
+	return err;
+}
+
+/* Nor does one that has a long time to wait. */
+static int set_period(const char *text, const struct kernel_param *param)
+{
+	/* more often than this it would be work for nothing */
+	const int err = param_set_uint_minmax(text, param, 100, 3600000);
+
+	if (!err)
+		kick_all();
+	return err;
+}
+
+static const struct kernel_param_ops period_ops = { .set = set_period, .get = param_get_uint };
+module_param_cb(self_period_ms, &period_ops, &ballast_tunables.self_period_ms, 0644);
+MODULE_PARM_DESC(self_period_ms, "how often self-ballooning thinks, 100 to 3600000 ms");
 
 static const struct kernel_param_ops self_balloon_ops = {
 	.set = set_self_balloon,

@@ -11,7 +11,10 @@
 #include <linux/fs.h>
 #include <linux/vmstat.h>
 
-/* Two looks closer than this tell nothing: PSI counts in scheduler ticks. */
+/*
+ * Two looks closer than this tell nothing: PSI counts in scheduler ticks.  Steps in which the
+ * driver waits do not count; the pauses after them do.
+ */
 #define LOOK_LEAST_MS	250
 /* What a direct reclaim counts as on a guest without PSI. */
 #define STALL_US	1000
@@ -53,7 +56,8 @@ static void read_events(u64 *swap_in_pages, u64 *stalls)
 }
 #endif
 
-static void read_psi(struct ballast_psi *psi, u64 stalls)
+/* Returns which source it was; totals of two sources have nothing to do with each other. */
+static unsigned int read_psi(struct ballast_psi *psi, u64 stalls)
 {
 	static const char *const paths[] = {
 		"/sys/fs/cgroup/memory.pressure",
@@ -64,9 +68,21 @@ static void read_psi(struct ballast_psi *psi, u64 stalls)
 
 	for (i = 0; i < ARRAY_SIZE(paths); i++)
 		if (read_file(paths[i], text, sizeof(text)) && ballast_psi_parse(text, psi))
-			return;
+			return i;
 	memset(psi, 0, sizeof(*psi));
 	psi->some_total_us = stalls * STALL_US;
+	return i;
+}
+
+static void average_own(struct ballast_gauge *gauge, u64 elapsed_ms)
+{
+	const u32 some_bp = ballast_pressure_share_bp(0, gauge->own.some_us, elapsed_ms);
+	const u32 full_bp = ballast_pressure_share_bp(0, gauge->own.full_us, elapsed_ms);
+
+	gauge->own_some_avg10_bp = ballast_pressure_average_bp(gauge->own_some_avg10_bp, some_bp,
+							       elapsed_ms);
+	gauge->own_full_avg10_bp = ballast_pressure_average_bp(gauge->own_full_avg10_bp, full_bp,
+							       elapsed_ms);
 }
 
 /**
@@ -80,35 +96,71 @@ static void read_psi(struct ballast_psi *psi, u64 stalls)
 bool ballast_pressure_look(struct ballast_gauge *gauge, u64 now_ms,
 			   struct ballast_pressure *pressure)
 {
-	const u64 elapsed_ms = now_ms - gauge->last_ms;
+	const u64 elapsed_ms = now_ms - gauge->last_ms, own_ms = gauge->own_ns / NSEC_PER_MSEC;
 	u64 swap_in_pages, stalls;
 	struct ballast_psi psi;
+	unsigned int source;
 
-	if (gauge->last_ms && elapsed_ms < LOOK_LEAST_MS) {
+	if (gauge->last_ms && elapsed_ms < LOOK_LEAST_MS + own_ms) {
 		*pressure = gauge->last;
 		return false;
 	}
 	read_events(&swap_in_pages, &stalls);
-	read_psi(&psi, stalls);
+	source = read_psi(&psi, stalls);
+	if (source != gauge->source)
+		gauge->psi = psi;
 	memset(pressure, 0, sizeof(*pressure));
 	pressure->some_avg10_bp = psi.some_avg10_bp;
 	pressure->full_avg10_bp = psi.full_avg10_bp;
 	if (gauge->last_ms) {
-		pressure->some_now_bp = ballast_pressure_share_bp(gauge->psi.some_total_us,
-								  psi.some_total_us, elapsed_ms);
-		pressure->full_now_bp = ballast_pressure_share_bp(gauge->psi.full_total_us,
-								  psi.full_total_us, elapsed_ms);
+		gauge->own.elapsed_ms = own_ms;
+		ballast_pressure_since(pressure, &gauge->psi, &psi, elapsed_ms, &gauge->own);
 		pressure->swap_in_bytes_per_s = div64_u64((swap_in_pages - gauge->swap_in_pages) *
 							  PAGE_SIZE * MSEC_PER_SEC, elapsed_ms);
-		ballast_own_wait_note(&gauge->own, gauge->own_us, elapsed_ms);
-		ballast_pressure_without_own(pressure, &gauge->own);
+		average_own(gauge, elapsed_ms);
+		ballast_pressure_without_own(pressure, gauge->own_some_avg10_bp,
+					     gauge->own_full_avg10_bp);
 	}
-	gauge->own_us = 0;
+	memset(&gauge->own, 0, sizeof(gauge->own));
+	gauge->own_ns = 0;
 	gauge->psi = psi;
+	gauge->source = source;
 	gauge->swap_in_pages = swap_in_pages;
 	gauge->last_ms = now_ms;
 	gauge->last = *pressure;
 	return true;
+}
+
+/**
+ * ballast_pressure_own_begin - a step begins
+ * @step: filled in
+ *
+ * Allocates, as ballast_pressure_own_end() does.
+ */
+void ballast_pressure_own_begin(struct ballast_own_step *step)
+{
+	u64 swap_in_pages, stalls;
+
+	read_events(&swap_in_pages, &stalls);
+	step->source = read_psi(&step->psi, stalls);
+	step->start_ns = ktime_get_ns();
+}
+
+/**
+ * ballast_pressure_own_end - a step has ended in which the driver waited for memory
+ * @gauge: leaves that time out of account
+ * @step: as it began
+ */
+void ballast_pressure_own_end(struct ballast_gauge *gauge, const struct ballast_own_step *step)
+{
+	struct ballast_own_step now;
+
+	ballast_pressure_own_begin(&now);
+	gauge->own_ns += now.start_ns - step->start_ns;
+	if (now.source != step->source)
+		return;
+	gauge->own.some_us += ballast_less(now.psi.some_total_us, step->psi.some_total_us);
+	gauge->own.full_us += ballast_less(now.psi.full_total_us, step->psi.full_total_us);
 }
 
 /**

@@ -210,13 +210,23 @@ int ballast_queue_report(struct page_reporting_dev_info *info, struct scatterlis
 	return report(container_of(info, struct ballast_balloon, reporting), sg, count);
 }
 
-/* The allocator often hands out neighbours, upwards or downwards. */
+/* Whole units of 2 MiB, and nothing else. */
+static bool is_whole(unsigned long pfn, u64 pages)
+{
+	return !(((pfn | pages) << PAGE_SHIFT) % BALLAST_UNIT_BYTES);
+}
+
+/*
+ * The allocator often hands out neighbours, upwards or downwards.  What is whole is joined to
+ * what is whole: QEMU passes over a range that is not, where the guest's memory is huge pages.
+ */
 static bool join(struct scatterlist *last, struct page *page, u64 pages)
 {
 	const unsigned long pfn = page_to_pfn(page), last_pfn = page_to_pfn(sg_page(last));
 	const u64 bytes = (pages << PAGE_SHIFT) + last->length;
 
-	if (bytes > RANGE_MAX_BYTES)
+	if (bytes > RANGE_MAX_BYTES ||
+	    is_whole(pfn, pages) != is_whole(last_pfn, last->length >> PAGE_SHIFT))
 		return false;
 	if (pfn == last_pfn + (last->length >> PAGE_SHIFT)) {
 		last->length = bytes;

@@ -11,6 +11,8 @@
 #include <linux/sched.h>
 #include <linux/vmstat.h>
 
+#include "policy/floor.h"
+
 /*
  * Free memory or none: no reclaim, no compaction, no reserves, no OOM killer.
  * Not movable: nobody could move a block.
@@ -66,6 +68,52 @@ static struct page *pop_within(struct ballast_ranges *ranges, u64 pages, unsigne
 		}
 	}
 	return NULL;
+}
+
+/* Free pages where blocks come from, and how large that and the rest is, ballooned or not. */
+struct zones {
+	u64 free;
+	u64 here;
+	u64 movable;
+};
+
+static void add_zone(struct zones *sum, struct zone *zone)
+{
+	if (zone_idx(zone) > ZONE_MOVABLE)
+		return;
+	if (zone_idx(zone) == ZONE_MOVABLE) {
+		sum->movable += zone->present_pages;
+	} else {
+		sum->here += zone->present_pages;
+		sum->free += zone_page_state(zone, NR_FREE_PAGES);
+	}
+}
+
+/**
+ * ballast_ranges_room_pages - how much may be taken by the block
+ * @floor_bytes: what the guest keeps available
+ * @held_pages: blocks that are as good as free
+ *
+ * A block cannot be moved, so none lies in ZONE_MOVABLE; but what is available there, and
+ * counts for the floor, is of no use to what the kernel cannot move either.  So where there
+ * is such a zone the others keep their part of the floor free of blocks; the rest of the
+ * balloon is taken by the page.
+ *
+ * Return: pages; of a guest without such a zone: no limit.
+ */
+u64 ballast_ranges_room_pages(u64 floor_bytes, u64 held_pages)
+{
+	struct zones sum = { 0 };
+	int node, i;
+
+	for_each_online_node(node)
+		for (i = 0; i < MAX_NR_ZONES; i++)
+			add_zone(&sum, &NODE_DATA(node)->node_zones[i]);
+	if (!sum.movable)
+		return ~0ULL;
+	return ballast_less(sum.free + held_pages,
+			    ballast_floor_part_bytes(floor_bytes, sum.here,
+						     sum.here + sum.movable) >> PAGE_SHIFT);
 }
 
 /**

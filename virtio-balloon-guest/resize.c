@@ -58,12 +58,15 @@ u64 ballast_floor_bytes(const struct ballast_balloon *balloon)
 /* Its own target, once a period. */
 static void think_of_self(struct ballast_balloon *balloon, u64 now_ms)
 {
+	const u64 last_ms = balloon->self_last_ms;
 	u64 target = 0;
 
+	balloon->self_last_ms = 0;
 	if (READ_ONCE(ballast_tunables.self_balloon)) {
-		if (now_ms < balloon->self_next_ms)
+		balloon->self_last_ms = last_ms;
+		if (last_ms && now_ms < last_ms + READ_ONCE(ballast_tunables.self_period_ms))
 			return;
-		balloon->self_next_ms = now_ms + READ_ONCE(ballast_tunables.self_period_ms);
+		balloon->self_last_ms = now_ms;
 		target = ballast_self_target_bytes(balloon->self_target_bytes,
 						   ballast_guest_bytes(balloon),
 						   to_bytes(vm_memory_committed()),
@@ -145,19 +148,32 @@ static void say_taken(struct ballast_balloon *balloon, u64 pages)
 	WRITE_ONCE(balloon->taking_pages, pages + 1);
 }
 
+/* Blocks that are hinted, which are free memory as well. */
+static void take_hints(struct ballast_balloon *balloon, struct ballast_ranges *blocks, u64 pages)
+{
+	const u64 held = READ_ONCE(balloon->hint.held.pages);
+	const u64 floor = ballast_floor_bytes(balloon);
+
+	/* on their way here they are in no list: the notifier is to see that there is a step */
+	say_taken(balloon, 0);
+	ballast_hint_take(balloon, blocks, min(pages, ballast_ranges_room_pages(floor, held)));
+}
+
 /* Free blocks, until the guest is out of memory. */
 static void take_blocks(struct ballast_balloon *balloon, struct ballast_ranges *blocks,
 			u64 pages, int ooms)
 {
-	u64 before;
+	const u64 floor = ballast_floor_bytes(balloon);
+	u64 before, some;
 
 	do {
 		before = blocks->pages;
 		say_taken(balloon, before);
 		if (is_out_of_memory(balloon, ooms))
 			break;
-		ballast_ranges_allocate(blocks, min(pages, before + to_pages(TAKE_BYTES)),
-					BALLAST_ORDER_MIN);
+		some = min(pages - before, to_pages(TAKE_BYTES));
+		some = min(some, ballast_ranges_room_pages(floor, 0));
+		ballast_ranges_allocate(blocks, before + some, BALLAST_ORDER_MIN);
 	} while (blocks->pages > before && blocks->pages < pages);
 	say_taken(balloon, blocks->pages);
 }
@@ -206,14 +222,20 @@ static void inflate(struct ballast_balloon *balloon, u64 pages, int ooms)
 {
 	const u64 pages_max = to_pages(BALLAST_PACE_RECLAIM_BYTES);
 	enum ballast_outcome outcome = BALLAST_OUTCOME_EASY;
+	struct ballast_own_step own;
 	struct ballast_ranges blocks;
 	u64 left, want, done, reclaim_us = 0;
 	LIST_HEAD(small);
 	bool is_out;
 	int err;
 
+	/*
+	 * To read allocates, and may wait as long as somebody reclaims: not while the notifier
+	 * counts on what has been taken.
+	 */
+	ballast_pressure_own_begin(&own);
 	ballast_ranges_init(&blocks);
-	ballast_hint_take(balloon, &blocks, pages);
+	take_hints(balloon, &blocks, pages);
 	take_blocks(balloon, &blocks, pages, ooms);
 	left = pages - blocks.pages;
 	want = min(left, pages_max);
@@ -222,7 +244,6 @@ static void inflate(struct ballast_balloon *balloon, u64 pages, int ooms)
 		outcome = BALLAST_OUTCOME_SHORT;
 	else if (reclaim_us || left > want)
 		outcome = BALLAST_OUTCOME_RECLAIM;
-	balloon->gauge.own_us += reclaim_us;
 
 	mutex_lock(&balloon->lock);
 	is_out = is_out_of_memory(balloon, ooms);
@@ -237,8 +258,10 @@ static void inflate(struct ballast_balloon *balloon, u64 pages, int ooms)
 		balloon->counters.short_steps++;
 		balloon->last_reason = BALLAST_REASON_SHORT;
 	}
-	ballast_step_done(&balloon->decider, ballast_now_ms(), outcome);
+	ballast_step_done(&balloon->decider, ballast_now_ms(), outcome, reclaim_us / USEC_PER_MSEC);
 	mutex_unlock(&balloon->lock);
+	if (reclaim_us)
+		ballast_pressure_own_end(&balloon->gauge, &own);
 }
 
 /**

@@ -73,6 +73,35 @@ test_default_floor()
 	guest_stop floored
 }
 
+# free_mib GUEST: in zones of memory that need not be movable
+free_mib()
+{
+	guest_command "$1" read /proc/buddyinfo | tr '|' '\n' | awk '
+		$3 == "zone" && $4 != "Movable" { for (i = 5; i <= NF; i++) pages += $i * 2 ^ (i - 5) }
+		END { print int(pages / 256) }'
+}
+
+# Of 256 MiB 96 are for what can be moved, and count for the floor of 48; blocks lie in the others,
+# and leave these their part of it, 30.  By blocks alone the balloon would have more.
+test_blocks_leave_what_cannot_be_moved_its_part()
+{
+	local before after held
+	start zoned ,free-page-reporting=on --module $module --append "movablecore=$((96 + beside))M $loud"
+	guest_wait_ready zoned 400
+	set_parameter zoned floor_mib 48
+	before=$(free_mib zoned)
+	held=$(($(guest_mib zoned MemAvailable) - 48 - 4))
+	echo "free: $before MiB where blocks come from, available: $((held + 52))"
+	[ $((before - held)) -lt 20 ]
+	move zoned $((memory - held))
+	after=$(free_mib zoned)
+	echo "free there with $held MiB in the balloon: $after"
+	[ $after -ge 27 ]
+	guest_verify zoned
+	move zoned $memory
+	guest_stop zoned
+}
+
 says_that_it_refuses()
 {
 	grep -aE 'refusing [1-9][0-9]* MiB: no more than the floor' "$(guest_log "$1")"
@@ -310,6 +339,8 @@ part_care()
 	ktap_run "a hog dies, and nothing is given back" test_nothing_is_given_back
 	guest_stop ranges
 	ktap_run "the default floor" test_default_floor
+	ktap_run "blocks leave what cannot be moved its part" \
+		test_blocks_leave_what_cannot_be_moved_its_part
 	ktap_run "deflate-on-oom" test_deflate_on_oom
 	ktap_run "a hog dies with the stock driver" test_hog_dies_with_the_stock_driver
 	ktap_run "takeover" test_takeover

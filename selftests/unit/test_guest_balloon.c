@@ -23,7 +23,7 @@ static void pace_grows_while_it_is_easy(void **state)
 	ballast_pace_init(&p);
 	for (i = 0; i < 20; i++) {
 		last = p.step_bytes;
-		ballast_pace_note(&p, BALLAST_OUTCOME_EASY);
+		ballast_pace_note(&p, BALLAST_OUTCOME_EASY, 0);
 		assert_int_equal(p.step_bytes, ballast_min(last * 2, BALLAST_PACE_MAX_BYTES));
 		assert_int_equal(p.pause_ms, 0);
 	}
@@ -38,11 +38,16 @@ static void pace_shrinks_with_reclaim(void **state)
 	(void)state;
 	ballast_pace_init(&p);
 	for (i = 0; i < 20; i++) {
-		ballast_pace_note(&p, BALLAST_OUTCOME_RECLAIM);
+		ballast_pace_note(&p, BALLAST_OUTCOME_RECLAIM, i);
 		assert_in_range(p.step_bytes, BALLAST_PACE_MIN_BYTES, BALLAST_PACE_RECLAIM_BYTES);
 		assert_int_equal(p.pause_ms, BALLAST_PACE_RECLAIM_MS);
 	}
 	assert_int_equal(p.step_bytes, BALLAST_PACE_MIN_BYTES);
+	/* a fifth of the time is the guest's */
+	ballast_pace_note(&p, BALLAST_OUTCOME_RECLAIM, 200);
+	assert_int_equal(p.pause_ms, 50);
+	ballast_pace_note(&p, BALLAST_OUTCOME_RECLAIM, ~(u64)0);
+	assert_int_equal(p.pause_ms, BALLAST_PACE_LONGEST_MS);
 }
 
 static void pace_backs_off(void **state)
@@ -54,12 +59,20 @@ static void pace_backs_off(void **state)
 	(void)state;
 	ballast_pace_init(&p);
 	for (i = 0; i < ARRAY_SIZE(pauses); i++) {
-		ballast_pace_note(&p, BALLAST_OUTCOME_SHORT);
+		ballast_pace_note(&p, BALLAST_OUTCOME_SHORT, 0);
 		assert_int_equal(p.pause_ms, pauses[i]);
 		assert_int_equal(p.step_bytes, BALLAST_PACE_MIN_BYTES);
 	}
-	ballast_pace_note(&p, BALLAST_OUTCOME_EASY);
+	ballast_pace_note(&p, BALLAST_OUTCOME_EASY, 0);
 	assert_int_equal(p.pause_ms, 0);
+	ballast_pace_note(&p, BALLAST_OUTCOME_SHORT, 8000);
+	assert_int_equal(p.pause_ms, 2000);
+	/* which is not what is doubled */
+	ballast_pace_note(&p, BALLAST_OUTCOME_SHORT, 0);
+	assert_int_equal(p.pause_ms, 400);
+	ballast_pace_note(&p, BALLAST_OUTCOME_RECLAIM, 8000);
+	ballast_pace_note(&p, BALLAST_OUTCOME_SHORT, 0);
+	assert_int_equal(p.pause_ms, 200);
 }
 
 /* ---- floor */
@@ -101,6 +114,21 @@ static void room_above_the_floor(void **state)
 	assert_int_equal(ballast_floor_room_bytes(10, 3), 7);
 	assert_int_equal(ballast_floor_room_bytes(3, 3), 0);
 	assert_int_equal(ballast_floor_room_bytes(0, ~(u64)0), 0);
+}
+
+static void part_of_the_floor(void **state)
+{
+	const u64 floor = 744 * BALLAST_MIB, pages = 1 << 21;
+
+	(void)state;
+	assert_int_equal(ballast_floor_part_bytes(floor, pages / 8, pages), 93 * BALLAST_MIB);
+	assert_int_equal(ballast_floor_part_bytes(floor, 0, pages), 0);
+	assert_int_equal(ballast_floor_part_bytes(floor, pages, pages), floor);
+	assert_int_equal(ballast_floor_part_bytes(floor, 7, 0), floor);
+	/* small and large guests */
+	assert_int_equal(ballast_floor_part_bytes(8 * BALLAST_MIB, 1000, 4000), 2 * BALLAST_MIB);
+	assert_in_range(ballast_floor_part_bytes(~(u64)0, (u64)1 << 33, ((u64)1 << 34) - 1),
+			((u64)1 << 45) - BALLAST_MIB, ((u64)1 << 45) + 8192 * BALLAST_MIB);
 }
 
 /* ---- pressure */
@@ -200,32 +228,70 @@ static void the_graver_reason_is_named(void **state)
 
 static void own_waiting_is_not_the_guests(void **state)
 {
-	struct ballast_own_wait own = { 0, 0 };
 	struct ballast_pressure p;
+	u32 own;
 	int i;
 
 	(void)state;
-	ballast_own_wait_note(&own, 250000, 500);
-	assert_int_equal(own.now_bp, 5000);
-	assert_in_range(own.avg10_bp, 230, 240);
+	own = ballast_pressure_average_bp(0, 5000, 500);
+	assert_in_range(own, 230, 240);
 	/* for long: all of it */
 	for (i = 0; i < 400; i++)
-		ballast_own_wait_note(&own, 250000, 500);
-	assert_in_range(own.avg10_bp, 4900, 5000);
+		own = ballast_pressure_average_bp(own, 5000, 500);
+	assert_in_range(own, 4900, 5000);
 	p = (struct ballast_pressure){ 5000, 6000, 4000, 7000, 1 };
-	ballast_pressure_without_own(&p, &own);
+	ballast_pressure_without_own(&p, own, own / 2);
 	assert_in_range(p.some_avg10_bp, 0, 100);
-	assert_in_range(p.full_avg10_bp, 1000, 1100);
-	assert_int_equal(p.some_now_bp, 0);
-	assert_int_equal(p.full_now_bp, 2000);
+	assert_in_range(p.full_avg10_bp, 3500, 3600);
+	assert_int_equal(p.some_now_bp, 4000);
+	assert_int_equal(p.full_now_bp, 7000);
 	assert_int_equal(p.swap_in_bytes_per_s, 1);
 	/* over: it decays as PSI does, to a third in ten seconds */
 	for (i = 0; i < 20; i++)
-		ballast_own_wait_note(&own, 0, 500);
-	assert_int_equal(own.now_bp, 0);
-	assert_in_range(own.avg10_bp, 1700, 2000);
-	ballast_own_wait_note(&own, ~(u64)0, ~(u64)0);
-	ballast_own_wait_note(&own, 0, 0);
+		own = ballast_pressure_average_bp(own, 0, 500);
+	assert_in_range(own, 1700, 2000);
+	assert_in_range(ballast_pressure_average_bp(~(u32)0, 10000, ~(u64)0), 0, ~(u32)0);
+}
+
+static void since(struct ballast_pressure *p, u64 some_us, u64 full_us, u64 elapsed_ms,
+		  const struct ballast_own_wait *own)
+{
+	const struct ballast_psi before = { .some_total_us = 7000000, .full_total_us = 5000000 };
+	const struct ballast_psi now = { .some_total_us = 7000000 + some_us,
+					 .full_total_us = 5000000 + full_us };
+
+	ballast_pressure_since(p, &before, &now, elapsed_ms, own);
+}
+
+/* The guest is judged by the time in which the driver took nothing, however little that is. */
+static void own_waiting_hides_nothing(void **state)
+{
+	struct ballast_own_wait own = { 0, 0, 0 };
+	struct ballast_pressure p = { 0, 0, 0, 0, 0 };
+
+	(void)state;
+	since(&p, 50000, 25000, 500, &own);
+	assert_int_equal(p.some_now_bp, 1000);
+	assert_int_equal(p.full_now_bp, 500);
+	/* 400 ms the driver waited, which counted as much; in the other 100 the guest did */
+	own = (struct ballast_own_wait){ 400000, 400000, 400 };
+	since(&p, 500000, 450000, 500, &own);
+	assert_int_equal(p.some_now_bp, 10000);
+	assert_int_equal(p.full_now_bp, 5000);
+	/* it did not; or less was counted, on several CPUs */
+	since(&p, 400000, 400000, 500, &own);
+	assert_int_equal(p.some_now_bp, 0);
+	own = (struct ballast_own_wait){ 100000, 0, 400 };
+	since(&p, 150000, 20000, 500, &own);
+	assert_int_equal(p.some_now_bp, 5000);
+	assert_int_equal(p.full_now_bp, 2000);
+	/* of no time nothing can be said */
+	own = (struct ballast_own_wait){ 475000, 475000, 500 };
+	since(&p, 500000, 500000, 500, &own);
+	assert_int_equal(p.some_now_bp, 0);
+	own = (struct ballast_own_wait){ ~(u64)0, ~(u64)0, ~(u64)0 };
+	since(&p, ~(u64)0 - 7000000, ~(u64)0 - 7000000, 500, &own);
+	assert_int_equal(p.some_now_bp, 0);
 }
 
 static void every_reason_has_a_word(void **state)
@@ -362,7 +428,7 @@ static void it_inflates_at_the_pace(void **state)
 		assert_int_equal(s.refused_bytes, 0);
 		v.held_bytes += s.bytes;
 		v.available_bytes -= s.bytes;
-		ballast_step_done(&d, v.now_ms, BALLAST_OUTCOME_EASY);
+		ballast_step_done(&d, v.now_ms, BALLAST_OUTCOME_EASY, 0);
 	}
 	assert_int_equal(v.held_bytes, v.host_target_bytes);
 	assert_int_equal(steps, 6);	/* 64, 128, 256, 512, 1024 MiB and the rest */
@@ -380,7 +446,7 @@ static void a_short_step_waits(void **state)
 	(void)state;
 	ballast_decider_init(&d);
 	v.host_target_bytes = GIB;
-	ballast_step_done(&d, v.now_ms, BALLAST_OUTCOME_SHORT);
+	ballast_step_done(&d, v.now_ms, BALLAST_OUTCOME_SHORT, 0);
 	s = ballast_step_decide(&d, &v);
 	assert_int_equal(s.move, BALLAST_MOVE_REST);
 	assert_int_equal(s.look_ms, BALLAST_PACE_SHORT_MS);
@@ -598,7 +664,7 @@ static void any_guest(void **state)
 {
 	u64 seed = 7;
 	struct ballast_decider d;
-	unsigned int n;
+	unsigned int n, outcome;
 
 	(void)state;
 	ballast_decider_init(&d);
@@ -631,8 +697,9 @@ static void any_guest(void **state)
 			assert_true(v.held_bytes + s.bytes <= target);
 			assert_true(v.available_bytes >= v.floor_bytes + s.bytes);
 			assert_true(s.bytes <= d.pace.step_bytes);
-			ballast_step_done(&d, v.now_ms, (enum ballast_outcome)
-					  unit_random_below(&seed, 3));
+			outcome = unit_random_below(&seed, 3);
+			ballast_step_done(&d, v.now_ms, (enum ballast_outcome)outcome,
+					  unit_random_below(&seed, 9000));
 			break;
 		case BALLAST_MOVE_DEFLATE:
 			assert_true(s.bytes <= v.held_bytes);
@@ -653,12 +720,14 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(floor_by_size),
 	cmocka_unit_test(a_larger_guest_has_no_lower_floor),
 	cmocka_unit_test(room_above_the_floor),
+	cmocka_unit_test(part_of_the_floor),
 	cmocka_unit_test(psi_is_read),
 	cmocka_unit_test(psi_that_is_none),
 	cmocka_unit_test(psi_cut_off),
 	cmocka_unit_test(share_of_a_time),
 	cmocka_unit_test(the_graver_reason_is_named),
 	cmocka_unit_test(own_waiting_is_not_the_guests),
+	cmocka_unit_test(own_waiting_hides_nothing),
 	cmocka_unit_test(every_reason_has_a_word),
 	cmocka_unit_test(hold_off_doubles_while_pressure_returns),
 	cmocka_unit_test(pressure_that_lasts_does_not_double),

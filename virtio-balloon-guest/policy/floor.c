@@ -37,6 +37,25 @@ u64 ballast_floor_default_bytes(u64 guest_bytes)
 }
 
 /**
+ * ballast_floor_part_bytes - what of the floor a part of the guest's memory answers for
+ * @floor_bytes: of the guest
+ * @part: how large the part is
+ * @whole: how large the guest is, in the same unit
+ *
+ * Return: the floor's part, to 1 KiB or to a thousandth.
+ */
+u64 ballast_floor_part_bytes(u64 floor_bytes, u64 part, u64 whole)
+{
+	const unsigned int shift = whole >> 20 ? 10 : 0;
+
+	if (!whole || part >= whole)
+		return floor_bytes;
+	/* 2^34 pages and a floor of 2^46 bytes stay within 64 bits */
+	floor_bytes = ballast_min(floor_bytes, (u64)1 << 46);
+	return ((floor_bytes >> 10) * (part >> shift) / (whole >> shift)) << 10;
+}
+
+/**
  * ballast_floor_room_bytes - what may still go into the balloon
  * @available_bytes: what the guest could use without swapping
  * @floor_bytes: what it keeps

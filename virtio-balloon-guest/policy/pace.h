@@ -11,7 +11,8 @@
 #define BALLAST_PACE_START_BYTES	(64 * BALLAST_MIB)
 #define BALLAST_PACE_RECLAIM_BYTES	(16 * BALLAST_MIB)
 #define BALLAST_PACE_MAX_BYTES		(1024 * BALLAST_MIB)
-#define BALLAST_PACE_RECLAIM_MS		10
+#define BALLAST_PACE_RECLAIM_MS		10	/* at least; and a quarter of what it took */
+#define BALLAST_PACE_RECLAIM_SHIFT	2
 #define BALLAST_PACE_SHORT_MS		200
 #define BALLAST_PACE_LONGEST_MS		10000
 
@@ -31,13 +32,15 @@ enum ballast_outcome {
  * struct ballast_pace - the pace of inflation
  * @step_bytes: the most that the next step may ask for
  * @pause_ms: what has to pass between the last step and the next
+ * @short_ms: the same, before it is lengthened by what the step waited; 0: it did not come short
  */
 struct ballast_pace {
 	u64 step_bytes;
 	u32 pause_ms;
+	u32 short_ms;
 };
 
 void ballast_pace_init(struct ballast_pace *pace);
-void ballast_pace_note(struct ballast_pace *pace, enum ballast_outcome outcome);
+void ballast_pace_note(struct ballast_pace *pace, enum ballast_outcome outcome, u64 waited_ms);
 
 #endif /* BALLAST_BALLOON_PACE_H */

@@ -103,32 +103,58 @@ u32 ballast_pressure_share_bp(u64 before_us, u64 now_us, u64 elapsed_ms)
 }
 
 /**
- * ballast_own_wait_note - the driver waited for memory
- * @own: updated
- * @waited_us: how long, since the last look
+ * ballast_pressure_average_bp - a share over the last 10 s, decaying as PSI's does
+ * @avg10_bp: as it was
+ * @share_bp: of the time since
  * @elapsed_ms: how long that is
+ *
+ * Return: as it is now.
  */
-void ballast_own_wait_note(struct ballast_own_wait *own, u64 waited_us, u64 elapsed_ms)
+u32 ballast_pressure_average_bp(u32 avg10_bp, u32 share_bp, u64 elapsed_ms)
 {
 	/* of a longer time than this nothing is left of what was before */
 	const u64 weight_ms = ballast_min(elapsed_ms, 3600000);
 
-	own->now_bp = ballast_pressure_share_bp(0, waited_us, elapsed_ms);
-	own->avg10_bp = (u32)((own->avg10_bp * 10000ULL + own->now_bp * weight_ms) /
-			      (10000 + weight_ms));
+	return (u32)((avg10_bp * 10000ULL + share_bp * weight_ms) / (10000 + weight_ms));
+}
+
+static u32 beside_bp(u64 waited_us, u64 own_us, u64 elapsed_ms, u64 own_ms)
+{
+	return ballast_pressure_share_bp(0, ballast_less(waited_us, own_us),
+					 ballast_less(elapsed_ms, own_ms));
 }
 
 /**
- * ballast_pressure_without_own - what is left is the guest's
- * @p: changed
- * @own: what the driver waited
+ * ballast_pressure_since - the guest's pressure since the last look
+ * @p: set in part
+ * @before: totals then
+ * @now: totals now
+ * @elapsed_ms: how long it was
+ * @own: of that time, what were steps in which the driver waited
+ *
+ * While the driver waits nobody can tell who waits besides, nor by how much a task's waiting
+ * counts on a guest of several CPUs.  So that time is left out, with all that was counted in it.
  */
-void ballast_pressure_without_own(struct ballast_pressure *p, const struct ballast_own_wait *own)
+void ballast_pressure_since(struct ballast_pressure *p, const struct ballast_psi *before,
+			    const struct ballast_psi *now, u64 elapsed_ms,
+			    const struct ballast_own_wait *own)
 {
-	p->some_now_bp = (u32)ballast_less(p->some_now_bp, own->now_bp);
-	p->full_now_bp = (u32)ballast_less(p->full_now_bp, own->now_bp);
-	p->some_avg10_bp = (u32)ballast_less(p->some_avg10_bp, own->avg10_bp);
-	p->full_avg10_bp = (u32)ballast_less(p->full_avg10_bp, own->avg10_bp);
+	p->some_now_bp = beside_bp(ballast_less(now->some_total_us, before->some_total_us),
+				   own->some_us, elapsed_ms, own->elapsed_ms);
+	p->full_now_bp = beside_bp(ballast_less(now->full_total_us, before->full_total_us),
+				   own->full_us, elapsed_ms, own->elapsed_ms);
+}
+
+/**
+ * ballast_pressure_without_own - what is left of the average is the guest's
+ * @p: changed
+ * @some_avg10_bp: of it, in steps in which the driver waited
+ * @full_avg10_bp: the same
+ */
+void ballast_pressure_without_own(struct ballast_pressure *p, u32 some_avg10_bp, u32 full_avg10_bp)
+{
+	p->some_avg10_bp = (u32)ballast_less(p->some_avg10_bp, some_avg10_bp);
+	p->full_avg10_bp = (u32)ballast_less(p->full_avg10_bp, full_avg10_bp);
 }
 
 static bool above(u64 value, u64 limit)

@@ -66,16 +66,18 @@ struct ballast_pressure {
 };
 
 /**
- * struct ballast_own_wait - what the balloon itself waited for memory
- * @avg10_bp: over the last 10 s, decaying as PSI's does
- * @now_bp: since the last look
+ * struct ballast_own_wait - what PSI counted in steps in which the driver waited
+ * @some_us: time some task waited
+ * @full_us: time all tasks waited
+ * @elapsed_ms: how long these steps were
  *
  * PSI counts the driver's reclaim as it counts that of any task.  That is what a
  * balloon is for, not what hurts the guest.
  */
 struct ballast_own_wait {
-	u32 avg10_bp;
-	u32 now_bp;
+	u64 some_us;
+	u64 full_us;
+	u64 elapsed_ms;
 };
 
 /**
@@ -92,9 +94,11 @@ struct ballast_pressure_limits {
 
 bool ballast_psi_parse(const char *text, struct ballast_psi *psi);
 u32 ballast_pressure_share_bp(u64 before_us, u64 now_us, u64 elapsed_ms);
-void ballast_own_wait_note(struct ballast_own_wait *own, u64 waited_us, u64 elapsed_ms);
-void ballast_pressure_without_own(struct ballast_pressure *p,
-				  const struct ballast_own_wait *own);
+u32 ballast_pressure_average_bp(u32 avg10_bp, u32 share_bp, u64 elapsed_ms);
+void ballast_pressure_since(struct ballast_pressure *p, const struct ballast_psi *before,
+			    const struct ballast_psi *now, u64 elapsed_ms,
+			    const struct ballast_own_wait *own);
+void ballast_pressure_without_own(struct ballast_pressure *p, u32 some_avg10_bp, u32 full_avg10_bp);
 enum ballast_reason ballast_pressure_now(const struct ballast_pressure *p,
 					 const struct ballast_pressure_limits *limits);
 enum ballast_reason ballast_pressure_lasting(const struct ballast_pressure *p,

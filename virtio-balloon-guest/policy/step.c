@@ -139,10 +139,12 @@ struct ballast_step ballast_step_decide(struct ballast_decider *decider,
  * @decider: learns
  * @now_ms: when it ended
  * @outcome: how it ended
+ * @waited_ms: how much of it was reclaim
  */
-void ballast_step_done(struct ballast_decider *decider, u64 now_ms, enum ballast_outcome outcome)
+void ballast_step_done(struct ballast_decider *decider, u64 now_ms, enum ballast_outcome outcome,
+		       u64 waited_ms)
 {
-	ballast_pace_note(&decider->pace, outcome);
+	ballast_pace_note(&decider->pace, outcome, waited_ms);
 	decider->next_inflate_ms = now_ms + decider->pace.pause_ms;
 }
 

@@ -91,7 +91,7 @@ void ballast_decider_init(struct ballast_decider *decider);
 struct ballast_step ballast_step_decide(struct ballast_decider *decider,
 					const struct ballast_view *view);
 void ballast_step_done(struct ballast_decider *decider, u64 now_ms,
-		       enum ballast_outcome outcome);
+		       enum ballast_outcome outcome, u64 waited_ms);
 u64 ballast_step_oom_bytes(struct ballast_decider *decider, u64 now_ms, u64 guest_bytes,
 			   u64 held_bytes, u64 taking_bytes);
 
