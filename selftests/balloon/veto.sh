@@ -110,6 +110,10 @@ test_give_back_doubles()
 	local watch
 	guest_command veto write /proc/sys/kernel/printk 7
 	limits veto 100 0 0
+	move veto $memory
+	# forgets the hold-offs of the tests before
+	guest_command veto write $driver/unbind virtio0
+	guest_command veto write $driver/bind virtio0
 	for _ in {1..6}; do
 		move veto 134
 		# QEMU listens to one at a time

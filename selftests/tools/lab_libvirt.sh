@@ -264,7 +264,6 @@ test_statistics_make_a_floor()
 	is web balloon_target_bytes 0
 	is web balloon_bytes 0
 	pressed no
-	until_true 90 is web floor_bytes 0
 	until_true 120 over web balloon_bytes $((4 * mib))
 	pool_is_roomy
 	until_true 120 is web balloon_bytes 0
