@@ -165,8 +165,9 @@ static int begin(struct ballast_balloon *balloon)
 		return err;
 	balloon->use_reporting = tell_poison(vdev) && balloon->report_vq;
 	ballast_hint_begin(balloon);
-	/* what another driver held is gone with it, whatever the device remembers */
+	/* what another driver held is gone, whatever the device remembers: say so at once */
 	balloon->shown_units = ~0U;
+	ballast_device_show_actual(balloon);
 	balloon->is_silent = false;
 	err = ballast_stats_begin(balloon);
 	if (err) {

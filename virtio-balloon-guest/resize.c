@@ -224,7 +224,7 @@ static void inflate(struct ballast_balloon *balloon, u64 pages, int ooms)
 	enum ballast_outcome outcome = BALLAST_OUTCOME_EASY;
 	struct ballast_own_step own;
 	struct ballast_ranges blocks;
-	u64 left, want, done, reclaim_us = 0;
+	u64 left, want, done, waited_ms = 0, reclaim_us = 0;
 	LIST_HEAD(small);
 	bool is_out;
 	int err;
@@ -258,7 +258,9 @@ static void inflate(struct ballast_balloon *balloon, u64 pages, int ooms)
 		balloon->counters.short_steps++;
 		balloon->last_reason = BALLAST_REASON_SHORT;
 	}
-	ballast_step_done(&balloon->decider, ballast_now_ms(), outcome, reclaim_us / USEC_PER_MSEC);
+	if (reclaim_us)
+		waited_ms = (ktime_get_ns() - own.start_ns) / NSEC_PER_MSEC;
+	ballast_step_done(&balloon->decider, ballast_now_ms(), outcome, waited_ms);
 	mutex_unlock(&balloon->lock);
 	if (reclaim_us)
 		ballast_pressure_own_end(&balloon->gauge, &own);

@@ -218,6 +218,20 @@ static void what_turns_round_takes_nothing(void **state)
 	assert_true(balloon_holds(&b, 40 * MIB, T0 + 6000));
 }
 
+/* Further down than anybody knew, and asked twice meanwhile. */
+static void what_has_turned_round_unseen_takes_nothing(void **state)
+{
+	(void)state;
+	full();
+	balloon_ask(&b, 16 * MIB, T0 + 1000);
+	balloon_ask(&b, 48 * MIB, T0 + 2000);
+	balloon_ask(&b, 80 * MIB, T0 + 2500);
+	assert_false(balloon_holds(&b, 20 * MIB, T0 + 3000));
+	assert_false(b.resting);
+	assert_false(balloon_holds(&b, 48 * MIB, T0 + 4000));
+	assert_true(balloon_holds(&b, 40 * MIB, T0 + 5000));
+}
+
 static void little_by_little_is_taken_as_well(void **state)
 {
 	u64 kib, taken = 0;
@@ -317,6 +331,11 @@ static void an_old_failure_is_known(void **state)
 	/* it moves, by a request that nobody here knows */
 	balloon_holds(&b, 34 * MIB, T0 + 101000);
 	assert_state(T0 + 101000, BALLOON_OK);
+	/* downwards, too */
+	balloon_has_failed(&b);
+	balloon_holds(&b, 30 * MIB, T0 + 101500);
+	assert_state(T0 + 101500, BALLOON_OK);
+	balloon_holds(&b, 34 * MIB, T0 + 101600);
 	/* or is excused */
 	balloon_has_failed(&b);
 	assert_true(balloon_should_ask(&b, 34 * MIB, true, T0 + 102000));
@@ -427,6 +446,7 @@ int main(void)
 		cmocka_unit_test_setup(who_takes_from_it_is_left_alone_for_a_while, obeying),
 		cmocka_unit_test_setup(on_its_way_too, obeying),
 		cmocka_unit_test_setup(what_was_there_before_can_be_taken, obeying),
+		cmocka_unit_test_setup(what_has_turned_round_unseen_takes_nothing, obeying),
 		cmocka_unit_test_setup(what_turns_round_takes_nothing, obeying),
 		cmocka_unit_test_setup(failure_that_nobody_knows_is_probed, obeying),
 		cmocka_unit_test_setup(on_its_way_while_frozen, obeying),

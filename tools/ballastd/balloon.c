@@ -81,7 +81,7 @@ void balloon_has_failed(struct balloon *balloon)
  * @balloon: the balloon
  *
  * QEMU may have no request at all then, and a driver that works again nothing to do.  So
- * it is asked for BALLOON_PROBE_BYTES more than it holds, once.
+ * it is asked for BALLOON_PROBE_BYTES more than it holds, or less at its ceiling, once.
  */
 bool balloon_is_to_be_probed(const struct balloon *balloon)
 {
@@ -140,8 +140,10 @@ static bool shrinks_by_itself(struct balloon *balloon, uint64_t bytes, uint64_t 
 	balloon->most_bytes = bytes;
 	balloon->shrank_ms = now_ms;
 	balloon->resting = true;
-	balloon->mark_bytes = bytes;
-	balloon->mark_ms = now_ms;
+	if (!balloon->failed) {
+		balloon->mark_bytes = bytes;
+		balloon->mark_ms = now_ms;
+	}
 	return bytes > BALLOON_STEP_BYTES;
 }
 
@@ -227,8 +229,9 @@ void balloon_ask(struct balloon *balloon, uint64_t bytes, uint64_t now_ms)
 	bool same_way = balloon->asked && (bytes > balloon->held_bytes) ==
 					  (balloon->asked_bytes > balloon->held_bytes);
 
-	balloon->falling = balloon->asked && balloon->asked_bytes < balloon->held_bytes &&
-			   bytes > balloon->held_bytes;
+	if (balloon->asked && balloon->asked_bytes < balloon->held_bytes &&
+	    bytes > balloon->asked_bytes)
+		balloon->falling = true;
 	balloon->most_bytes = balloon->held_bytes;
 	balloon->asked_bytes = bytes;
 	balloon->knows_request = true;

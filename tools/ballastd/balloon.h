@@ -39,7 +39,7 @@ enum balloon_driver {
  * @asked: it has been asked for @asked_bytes, and has not been there since
  * @failed: it has been uncooperative and has not moved since
  * @resting: the guest has taken from it by itself, a moment ago
- * @falling: it shrank when it was asked for more, and may not have heard of that yet
+ * @falling: it was to shrink when it was asked for more, and may not have heard of that yet
  * @held_bytes: what it holds, as far as known
  * @asked_bytes: what it should hold
  * @most_bytes: the most it has held since it was asked, or shrank by itself

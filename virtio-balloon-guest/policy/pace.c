@@ -33,7 +33,7 @@ static u32 after_waiting(u32 pause_ms, u64 waited_ms)
  * ballast_pace_note - learn from a step
  * @pace: updated
  * @outcome: how the step ended
- * @waited_ms: how much of it was reclaim
+ * @waited_ms: how long it was, if it had to wait for reclaim; else 0
  *
  * Between two steps that wait for reclaim the guest has a fifth of the time to itself, as long
  * as that is less than the longest pause; that is also when its own pressure can be seen.

@@ -11,7 +11,7 @@
 #define BALLAST_PACE_START_BYTES	(64 * BALLAST_MIB)
 #define BALLAST_PACE_RECLAIM_BYTES	(16 * BALLAST_MIB)
 #define BALLAST_PACE_MAX_BYTES		(1024 * BALLAST_MIB)
-#define BALLAST_PACE_RECLAIM_MS		10	/* at least; and a quarter of what it took */
+#define BALLAST_PACE_RECLAIM_MS		10	/* at least; and a quarter of the step */
 #define BALLAST_PACE_RECLAIM_SHIFT	2
 #define BALLAST_PACE_SHORT_MS		200
 #define BALLAST_PACE_LONGEST_MS		10000

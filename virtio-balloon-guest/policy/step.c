@@ -139,7 +139,7 @@ struct ballast_step ballast_step_decide(struct ballast_decider *decider,
  * @decider: learns
  * @now_ms: when it ended
  * @outcome: how it ended
- * @waited_ms: how much of it was reclaim
+ * @waited_ms: how long it was, if it had to wait for reclaim; else 0
  */
 void ballast_step_done(struct ballast_decider *decider, u64 now_ms, enum ballast_outcome outcome,
 		       u64 waited_ms)
