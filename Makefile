@@ -8,7 +8,7 @@
 #   make balloon         the guest's balloon driver, for KVER=
 #   make tools           the programs beside it, to .build/tools
 #   make demo            guests under a lab host, sharing memory, in a table
-#   make check           lint, unit and tool tests, lab tests on both Debian kernels; tests of the lab
+#   make check           lint, unit and tool tests, lab tests on both Debian kernels; tests of lab and guests
 #   make check-all       the same, with what does not depend on the kernel on both, too
 #   make check-tools     the tests of tools/
 #   make check-debug     the lab tests on a kernel with KASAN, lockdep, kmemleak
@@ -89,9 +89,9 @@ check-tools:
 demo: packages
 	@selftests/demo/run
 check: packages
-	@selftests/run --short lint unit tools runner lab:6.1 lab:6.12
+	@selftests/run --short lint unit guests tools runner lab:6.1 lab:6.12
 check-all: packages
-	@selftests/run lint unit tools runner lab:6.1 lab:6.12
+	@selftests/run lint unit guests tools runner lab:6.1 lab:6.12
 check-debug: packages
 	@selftests/vm/debug-kernel >/dev/null
 	@selftests/run leaks lab:debug:fs,guests,kvm lab:debug:-fs,guests,kvm

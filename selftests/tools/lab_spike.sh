@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck disable=SC2016,SC2317	# ktap_run calls the functions; conditions are evaluated
-# Whatever the host's kernel: 6.12
+# Whatever the host's kernel: 6.1
 #
 # A guest whose need grows at once, while its balloon and its neighbour's hold what
 # the pool is short of: it says so by its statistics, gets a floor, and memory back.

@@ -73,7 +73,6 @@ static uint64_t lift(struct pressure *pressure, const struct pressure_rules *rul
 		pressure->floor_bytes = bytes;
 	pressure->floor_bytes = ballast_min(pressure->floor_bytes,
 					    ballast_share(size_bytes, rules->ceiling_bp));
-	pressure->pressed_ms = now_ms;
 	pressure->sunk_ms = ballast_add(now_ms, rules->hold_ms);
 	return pressure->floor_bytes;
 }

@@ -46,7 +46,6 @@ enum pressure_sign {
  * struct pressure - one VM
  * @last: the report before
  * @last_ms: when it came; 0: none yet
- * @pressed_ms: when there last was pressure
  * @sunk_ms: until when the floor has sunk
  * @sign: what the last report showed
  * @floor_bytes: what the VM must keep; 0: nothing said
@@ -54,7 +53,6 @@ enum pressure_sign {
 struct pressure {
 	struct ballast_guest_stats last;
 	uint64_t last_ms;
-	uint64_t pressed_ms;
 	uint64_t sunk_ms;
 	enum pressure_sign sign;
 	uint64_t floor_bytes;
