@@ -142,7 +142,9 @@ struct ballast_hinter {
  * @inflate_vq: takes page numbers.  Protected by @lock
  * @deflate_vq: the same
  * @stats_vq: takes statistics when the host has taken the last; NULL without the feature
- * @report_vq: takes ranges; NULL without the feature.  Protected by @report_lock
+ * @report_vq: takes ranges; NULL without the feature.  Set before @may_report is, then
+ *	protected by @report_lock
+ * @may_report: there is @report_vq, and the device is ready.  Protected by @report_lock
  * @acked: the host has taken something from a queue
  * @use_reporting: whether blocks go through @report_vq; set by probe
  * @adjust_managed: whether the guest's total is without the balloon; set by probe
@@ -189,6 +191,7 @@ struct ballast_balloon {
 	struct virtqueue *deflate_vq;
 	struct virtqueue *stats_vq;
 	struct virtqueue *report_vq;
+	bool may_report;
 	wait_queue_head_t acked;
 	bool use_reporting;
 	bool adjust_managed;

@@ -147,11 +147,11 @@ static void stop(struct ballast_balloon *balloon)
 	ballast_resize_drain(balloon);
 }
 
-/* Free page reporting goes on, whatever the device does. */
-static void stop_reports(struct ballast_balloon *balloon)
+/* Free page reporting goes on, whatever the device does, and kicks none that is not ready. */
+static void allow_reports(struct ballast_balloon *balloon, bool allow)
 {
 	mutex_lock(&balloon->report_lock);
-	balloon->report_vq = NULL;
+	balloon->may_report = allow;
 	mutex_unlock(&balloon->report_lock);
 }
 
@@ -171,11 +171,11 @@ static int begin(struct ballast_balloon *balloon)
 	balloon->is_silent = false;
 	err = ballast_stats_begin(balloon);
 	if (err) {
-		stop_reports(balloon);
 		vdev->config->del_vqs(vdev);
 		return err;
 	}
 	virtio_device_ready(vdev);
+	allow_reports(balloon, balloon->report_vq);
 	balloon->begun = true;
 	if (!balloon->asleep)
 		go(balloon);
@@ -188,7 +188,7 @@ static void end(struct ballast_balloon *balloon)
 	struct virtio_device *vdev = balloon->vdev;
 
 	stop(balloon);
-	stop_reports(balloon);
+	allow_reports(balloon, false);
 	virtio_reset_device(vdev);
 	if (balloon->begun)
 		vdev->config->del_vqs(vdev);

@@ -75,9 +75,7 @@ int ballast_queue_find(struct ballast_balloon *balloon)
 	balloon->hint.vq = vqs[HINT];
 	balloon->report_max = vqs[REPORT] ? min_t(unsigned int, PAGE_REPORTING_CAPACITY,
 						  virtqueue_get_vring_size(vqs[REPORT])) : 0;
-	mutex_lock(&balloon->report_lock);
-	balloon->report_vq = vqs[REPORT];
-	mutex_unlock(&balloon->report_lock);
+	balloon->report_vq = vqs[REPORT];	/* nobody may use it yet */
 	return 0;
 }
 
@@ -187,7 +185,7 @@ static int report(struct ballast_balloon *balloon, struct scatterlist *sg, unsig
 	int err = -ENODEV;
 
 	mutex_lock(&balloon->report_lock);
-	if (balloon->report_vq) {
+	if (balloon->may_report) {
 		err = virtqueue_add_inbuf(balloon->report_vq, sg, count, balloon,
 					  GFP_NOWAIT | __GFP_NOWARN);
 		err = err ?: kick_and_wait(balloon, balloon->report_vq);

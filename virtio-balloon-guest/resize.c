@@ -76,19 +76,38 @@ static void think_of_self(struct ballast_balloon *balloon, u64 now_ms)
 	WRITE_ONCE(balloon->self_target_bytes, target);
 }
 
-static void take_view(struct ballast_balloon *balloon, struct ballast_view *view)
+/* What the guest could use without swapping; what is hinted is free memory as well. */
+static u64 available_bytes(const struct ballast_balloon *balloon)
 {
 	const long available = si_mem_available();
 
+	return to_bytes(max(available, 0L) + READ_ONCE(balloon->hint.held.pages));
+}
+
+static bool is_above_target(struct ballast_balloon *balloon)
+{
+	const u64 target = max(ballast_device_target_bytes(balloon), balloon->self_target_bytes);
+	u64 held;
+
+	mutex_lock(&balloon->lock);
+	held = to_bytes(ballast_held_pages(balloon));
+	mutex_unlock(&balloon->lock);
+	return held > target;
+}
+
+/* Looks for pressure unless the guest is to have memory back: to look allocates, and may wait. */
+static void take_view(struct ballast_balloon *balloon, struct ballast_view *view)
+{
 	memset(view, 0, sizeof(*view));
 	view->now_ms = ballast_now_ms();
 	think_of_self(balloon, view->now_ms);
-	view->pressure_is_old = !ballast_pressure_look(&balloon->gauge, view->now_ms,
-						       &view->pressure);
-	view->guest_bytes = ballast_guest_bytes(balloon);
-	view->host_target_bytes = ballast_device_target_bytes(balloon);
+	view->pressure = balloon->gauge.last;
+	view->pressure_is_old = is_above_target(balloon) ||
+		!ballast_pressure_look(&balloon->gauge, view->now_ms, &view->pressure);
+	view->host_target_bytes = ballast_device_target_bytes(balloon);	/* after the wait */
 	view->self_target_bytes = balloon->self_target_bytes;
-	view->available_bytes = to_bytes(max(available, 0L) + READ_ONCE(balloon->hint.held.pages));
+	view->guest_bytes = ballast_guest_bytes(balloon);
+	view->available_bytes = available_bytes(balloon);
 	view->floor_bytes = ballast_floor_bytes(balloon);
 	view->limits.some_bp = READ_ONCE(ballast_tunables.psi_some_limit_bp);
 	view->limits.full_bp = READ_ONCE(ballast_tunables.psi_full_limit_bp);
@@ -148,6 +167,13 @@ static void say_taken(struct ballast_balloon *balloon, u64 pages)
 	WRITE_ONCE(balloon->taking_pages, pages + 1);
 }
 
+/* What may be taken now: others take memory during a step, too. */
+static u64 room_pages(const struct ballast_balloon *balloon)
+{
+	return to_pages(ballast_floor_room_bytes(available_bytes(balloon),
+						 ballast_floor_bytes(balloon)));
+}
+
 /* Blocks that are hinted, which are free memory as well. */
 static void take_hints(struct ballast_balloon *balloon, struct ballast_ranges *blocks, u64 pages)
 {
@@ -156,10 +182,11 @@ static void take_hints(struct ballast_balloon *balloon, struct ballast_ranges *b
 
 	/* on their way here they are in no list: the notifier is to see that there is a step */
 	say_taken(balloon, 0);
-	ballast_hint_take(balloon, blocks, min(pages, ballast_ranges_room_pages(floor, held)));
+	ballast_hint_take(balloon, blocks, min3(pages, room_pages(balloon),
+						ballast_ranges_room_pages(floor, held)));
 }
 
-/* Free blocks, until the guest is out of memory. */
+/* Free blocks, until the guest is at its floor or out of memory. */
 static void take_blocks(struct ballast_balloon *balloon, struct ballast_ranges *blocks,
 			u64 pages, int ooms)
 {
@@ -171,7 +198,7 @@ static void take_blocks(struct ballast_balloon *balloon, struct ballast_ranges *
 		say_taken(balloon, before);
 		if (is_out_of_memory(balloon, ooms))
 			break;
-		some = min(pages - before, to_pages(TAKE_BYTES));
+		some = min3(pages - before, to_pages(TAKE_BYTES), room_pages(balloon));
 		some = min(some, ballast_ranges_room_pages(floor, 0));
 		ballast_ranges_allocate(blocks, before + some, BALLAST_ORDER_MIN);
 	} while (blocks->pages > before && blocks->pages < pages);
@@ -186,9 +213,9 @@ static u64 take_pages(struct ballast_balloon *balloon, struct list_head *small, 
 	u64 done = 0, want, got;
 
 	do {
-		if (is_out_of_memory(balloon, ooms))
+		want = min3(pages - done, to_pages(BALLAST_MIB), room_pages(balloon));
+		if (!want || is_out_of_memory(balloon, ooms))
 			break;
-		want = min(pages - done, to_pages(BALLAST_MIB));
 		got = ballast_pages_allocate(small, want, reclaim_us);
 		done += got;
 		WRITE_ONCE(balloon->taking_pages, blocks + done);
@@ -339,6 +366,9 @@ void ballast_resize_work(struct work_struct *work)
 	else if (step.move == BALLAST_MOVE_DEFLATE)
 		in_use = !deflate(balloon, to_pages(step.bytes));	/* by compaction */
 	ballast_device_show_actual(balloon);
+	/* what pressed before it had memory back is not held against what comes now */
+	if (step.move == BALLAST_MOVE_DEFLATE && view.pressure_is_old && !is_above_target(balloon))
+		ballast_pressure_look(&balloon->gauge, ballast_now_ms(), &view.pressure);
 	if (step.look_ms != BALLAST_STEP_NEVER_MS || step.move != BALLAST_MOVE_REST)
 		ballast_device_look_again(balloon, delay_after(&step) ?: in_use);
 	else if (READ_ONCE(ballast_tunables.self_balloon))

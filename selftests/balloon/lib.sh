@@ -74,13 +74,13 @@ value()
 	guest_command "$1" read $driver/virtio0/balloon/"$2"
 }
 
-# host_mib GUEST: what the host has of its memory, by the mapping of that size
+# host_mib GUEST [FIELD]: what the host has of its memory, by the mapping of that size
 host_mib()
 {
-	awk -v size="$((memory + beside))" '
+	awk -v size="$((memory + beside))" -v field="${2:-Rss}:" '
 		/^[0-9a-f]+-/ { this = 0 }
 		/^Size:/ { this = $2 / 1024 == size }
-		/^Rss:/ && this { print int($2 / 1024) - beside }' beside=$beside \
+		$1 == field && this { print int($2 / 1024) - beside }' beside=$beside \
 		"/proc/$(guest_pid "$1")/smaps" | grep .
 }
 

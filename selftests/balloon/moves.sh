@@ -210,6 +210,54 @@ test_pages_move()
 	guest_verify plain
 }
 
+# What the host has in huge pages is not split: it is given whole ones, and keeps the others.
+test_huge_pages_stay_whole()
+{
+	start huge ,free-page-reporting=on --module $module --prealloc
+	guest_wait_ready huge 400
+	is_huge 90 || skip "this host has no huge pages to spare"
+	move huge 124
+	is_huge 80
+	move huge $memory
+	move huge 130
+	is_huge 80
+	guest_verify huge
+	guest_stop huge
+}
+
+# is_huge PERCENT: so much of what the host has of its memory
+is_huge()
+{
+	local has huge
+	has=$(host_mib huge)
+	huge=$(host_mib huge AnonHugePages)
+	echo "of $has MiB $huge are in huge pages"
+	[ $((huge * 100)) -ge $((has * $1)) ]
+}
+
+# The guest's memory is a file of ballastfs, all of it touched: what the balloon takes the pool has.
+test_on_ballastfs()
+{
+	local dir=/run/balloon-test pool=/sys/kernel/ballast/pools/balloon
+	[ "${BALLAST_GUESTS_ACCEL:-kvm}" = kvm ] || skip "without a lab host, nor the module in it"
+	modprobe ballast
+	mkdir -p $dir
+	mount -t ballastfs -o size=$((memory + 16))m,sharing=off,name=balloon none $dir
+	start filed ,free-page-reporting=on --module $module --prealloc --backing file:$dir
+	guest_wait_ready filed 400
+	[ "$(<$pool/private_bytes)" = $((memory * mib)) ]
+	move filed 124
+	echo "private: $(<$pool/private_bytes) bytes with 124 MiB of the guest"
+	[ "$(<$pool/private_bytes)" -le $((124 * mib)) ]
+	guest_verify filed
+	move filed $memory
+	guest_verify filed
+	guest_stop filed
+	rm $dir/filed
+	umount $dir
+	rmmod ballast
+}
+
 # All memory back with the module.
 test_unload()
 {
@@ -261,6 +309,8 @@ part_moves()
 	ktap_run "unbound while a parameter is written" test_unbound_while_a_parameter_is_written
 	ktap_run "pages move" test_pages_move
 	ktap_run "statistics" test_statistics
+	ktap_run "huge pages stay whole" test_huge_pages_stay_whole
+	ktap_run "on ballastfs" test_on_ballastfs
 	ktap_run "all comes back with the module" test_unload
 	ktap_run "no leaks" test_no_leaks
 }
