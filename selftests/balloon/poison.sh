@@ -36,11 +36,13 @@ test_zero_on_free()
 
 test_poison()
 {
+	[ -z "${BALLAST_GUESTS_DEBUG:-}" ] || skip "the debug kernel has no page poisoning"
 	poisoned_guest page_poison=1 '' 1 1 0
 }
 
 test_poison_the_host_does_not_know()
 {
+	[ -z "${BALLAST_GUESTS_DEBUG:-}" ] || skip "the debug kernel has no page poisoning"
 	poisoned_guest page_poison=1 ,page-poison=off 0 0 0
 }
 

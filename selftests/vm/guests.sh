@@ -225,13 +225,13 @@ guest_log()
 	echo "$guests_dir/$1/serial"
 }
 
-# guest_pid NAME: QEMU's process; fails when it is not running (any more).
+# guest_pid NAME: QEMU's process; fails when it is not running (any more).  One that has ended
+# has no program any more, and one that becomes QEMU for a moment no command line.
 guest_pid()
 {
-	local pid='' command=''
+	local pid=''
 	{ read -r pid <"$guests_dir/$1/pid"; } 2>/dev/null || return 1
-	{ read -r -d '' command <"/proc/$pid/cmdline"; } 2>/dev/null || :
-	[ "$command" ] || return 1
+	[ -e "/proc/${pid:-none}/exe" ] || return 1
 	echo "$pid"
 }
 
@@ -451,7 +451,7 @@ guest_has_answered()
 	return 1
 }
 
-# Not before it is nobody's child any more: one that ends has no command line.
+# Not before it is nobody's child any more: one that ends has no program.
 guest_is_gone()
 {
 	[ ! -e "/proc/$1" ]

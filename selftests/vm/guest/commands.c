@@ -11,14 +11,16 @@
  *   hush                   its end
  *   load FILE [PARAMETERS] a module of /modules
  *   unload NAME
- *   hog MIB                a process that fills so much memory, and keeps it;
- *                          answers "ok", or "killed" if it did not live to the end
+ *   hog MIB [busy]         a process that fills so much memory, and keeps it, or reads
+ *                          it all the time; answers "ok", or "killed" if it did not
+ *                          live to the end
  *   drop                   that process checks what it wrote, and ends
  *   fill PATH MIB          write a file of so much: page cache
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -153,11 +155,11 @@ static void do_fill(const char *number, const char *path, unsigned int mib)
  * Every page different, so that it must be there.  In pieces, as programs ask: what is more than
  * the guest has the kernel would refuse at once.  Each piece counts as committed (Committed_AS).
  */
-static void __attribute__((noreturn)) be_hog(size_t bytes, int in, int out)
+static void __attribute__((noreturn)) be_hog(size_t bytes, int busy, int in, int out)
 {
+	struct pollfd dropped = { .fd = in };
 	volatile uint64_t *p;
 	size_t i;
-	char c;
 
 	p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
@@ -168,15 +170,19 @@ static void __attribute__((noreturn)) be_hog(size_t bytes, int in, int out)
 			_exit(2);
 	for (i = 0; i < bytes / PAGE; i++)
 		p[i * (PAGE / 8)] = i * 0x9e3779b97f4a7c15ull;
-	if (write(out, "f", 1) != 1 || read(in, &c, 1) < 0)
+	if (write(out, "f", 1) != 1)
 		_exit(3);
+	/* nothing is ever written there: it hangs up */
+	while (!poll(&dropped, 1, busy ? 0 : -1))
+		for (i = 0; i < bytes / PAGE; i++)
+			(void)p[i * (PAGE / 8)];
 	for (i = 0; i < bytes / PAGE; i++)
 		if (p[i * (PAGE / 8)] != i * 0x9e3779b97f4a7c15ull)
 			_exit(4);
 	_exit(0);
 }
 
-static void do_hog(const char *number, unsigned int mib)
+static void do_hog(const char *number, unsigned int mib, int busy)
 {
 	int to[2], from[2];
 	char c;
@@ -189,7 +195,7 @@ static void do_hog(const char *number, unsigned int mib)
 	if (!hog_pid) {
 		close(to[1]);
 		close(from[0]);
-		be_hog((size_t)mib * MIB, to[0], from[1]);
+		be_hog((size_t)mib * MIB, busy, to[0], from[1]);
 	}
 	close(to[0]);
 	close(from[1]);
@@ -259,7 +265,7 @@ static void obey(char *line)
 	else if (!strcmp(verb, "hush") && nag_pid)
 		do_hush(number);
 	else if (!strcmp(verb, "hog") && first)
-		do_hog(number, atoi(first));
+		do_hog(number, atoi(first), rest && !strcmp(rest, "busy"));
 	else if (!strcmp(verb, "fill") && first && rest)
 		do_fill(number, first, atoi(rest));
 	else if (!strcmp(verb, "drop"))
