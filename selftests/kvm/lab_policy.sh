@@ -577,8 +577,7 @@ locked_memory_is_held()
 	mkdir -p "$work/pool"
 	mount -t ballastfs -o size=64m,name=web none "$work/pool"
 	vm_start file --memory 32 --backing "file:$work/pool/file" --mlock yes
-	wait_until 5 vm_shown file
-	expect "pool of file" "$(get file pool)" web
+	wait_until 5 is_in_pool file web
 	expect "unreclaimable of file" "$(get file unreclaimable_bytes)" 0
 	vm_kill file
 	wait_until 5 vm_gone file
@@ -590,7 +589,7 @@ pool_on_ballastfs()
 	mkdir -p "$work/pool"
 	mount -t ballastfs -o size=132m,name=web,sharing=off none "$work/pool"
 	pair "$work/pool"
-	expect pool "$(get idle pool)" web
+	wait_until 5 is_in_pool idle web
 	divided $((124 * mib))
 	wait_until 5 pool_adds_up
 	wait_until 5 pool_state_is soft

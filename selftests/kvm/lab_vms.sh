@@ -102,7 +102,7 @@ every_backing()
 			$((32 * mib)) $((40 * mib))
 		expect "unreclaimable of $name" "$(get "$name" unreclaimable_bytes)" 0
 	done
-	expect "pool of file" "$(get file pool)" web
+	wait_until 5 is_in_pool file web
 	expect "resident of file" "$(get file resident_bytes)" $((32 * mib))
 	expect "pool of shm" "$(get shm pool)" host
 	for name in anon thp shm file; do
@@ -488,11 +488,6 @@ mins_beyond_the_pool_are_refused()
 mins_are()
 {
 	[ "$(knob "pools/$1/vms_min_bytes")" = "$2" ]
-}
-
-is_in_pool()
-{
-	vm_shown "$1" && [ "$(get "$1" pool)" = "$2" ]
 }
 
 # has_no_space NAME BYTES: no such min, and nothing has changed

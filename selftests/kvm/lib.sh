@@ -142,6 +142,13 @@ vm_shown()
 	[ -e "$root/vms/${!pid}/reason" ]
 }
 
+# is_in_pool NAME POOL: where its files are is not asked while the VM's mmap_lock is taken, but at
+# the next tick then
+is_in_pool()
+{
+	vm_shown "$1" && [ "$(get "$1" pool)" = "$2" ]
+}
+
 vm_gone()
 {
 	local pid=vm_pid_$1
