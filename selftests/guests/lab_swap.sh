@@ -138,6 +138,21 @@ is_restored()
 	rm "$1"
 }
 
+# Migration reads what is compressed, and what lies in the swap file, and leaves it there.
+test_saved_and_restored()
+{
+	local image=/tmp/a.state
+	mount -o "remount,size=40m" "$dir"
+	[ "$(pool compressed_bytes)" -gt $((1 << 20)) ]
+	guest_save a "$image" 300
+	[ "$(pool swapped_bytes)" -gt $((16 << 20)) ]
+	[ "$(pool compressed_bytes)" -gt $((1 << 20)) ]
+	say "saved with $(($(pool compressed_bytes) >> 20)) MiB compressed and" \
+		"$(($(pool swapped_bytes) >> 20)) MiB in swap"
+	[ "$(stat -c %s "$image")" -gt $((40 << 20)) ]
+	is_restored "$image"
+}
+
 # What a guest does that does not go on.
 stands_still()
 {
@@ -152,9 +167,8 @@ stands_still()
 	return 1
 }
 
-# Migration reads what is compressed, and what lies in the swap file, and leaves it there; here
-# of a guest that runs and writes meanwhile, pass after pass over what it has written: what QEMU
-# reads in the midst of it comes from the swap file, and other pages go there.
+# The same of a guest that runs and writes meanwhile, pass after pass over what it has written:
+# what QEMU reads in the midst of it comes from the swap file, and other pages go there.
 test_saved_while_it_runs()
 {
 	local image=/tmp/a.live out in passes
@@ -207,6 +221,7 @@ ktap_run "guest runs" test_guest_runs
 ktap_run "less memory than it uses" test_less_memory_than_it_uses
 ktap_run "its other tasks go on while a page is read" test_others_go_on
 ktap_run "all is right" test_all_is_right
+ktap_run "it is saved, and restored" test_saved_and_restored
 ktap_run "it is saved while it runs" test_saved_while_it_runs
 ktap_run "all is given back" test_all_is_given_back
 ktap_end
